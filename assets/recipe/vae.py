@@ -28,8 +28,8 @@ def make_vae() -> AutoencoderTiny:
     return AutoencoderTiny(
         encoder_block_out_channels=(48, 48, 48, 48),
         decoder_block_out_channels=(48, 48, 48, 48),
-        num_encoder_blocks=(1, 1, 2, 2),
-        num_decoder_blocks=(3, 2, 2, 1),
+        num_encoder_blocks=(0, 1, 1, 2),
+        num_decoder_blocks=(2, 2, 1, 1),
         latent_channels=16,
         scaling_factor=1.0,
         force_upcast=False,
@@ -71,7 +71,7 @@ def train(folder: Path, minutes: float) -> None:
     training, validation = pixels[~held_out], pixels[held_out]
     torch.manual_seed(0)
     vae = make_vae().to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(vae.parameters(), lr=1.5e-3, betas=(0.9, 0.99), weight_decay=0.0)
+    optimizer = torch.optim.AdamW(vae.parameters(), lr=2e-3, betas=(0.9, 0.99), weight_decay=0.0)
     state = {"spent": 0.0, "update": 0, "curve": []}
     checkpoint = folder / "vae.pt"
     if checkpoint.exists():
@@ -84,7 +84,7 @@ def train(folder: Path, minutes: float) -> None:
     while state["spent"] < minutes * 60:
         progress = min(state["spent"] / (minutes * 60), 1.0)
         for group in optimizer.param_groups:
-            group["lr"] = 1.5e-3 * min(1, (state["update"] + 1) / 50) * max(0.02, 1 - progress**2)
+            group["lr"] = 2e-3 * min(1, (state["update"] + 1) / 50) * max(0.02, 1 - progress**2)
         batch = training[torch.randint(len(training), (BATCH,), generator=generator)]
         batch = batch.to(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
@@ -99,17 +99,15 @@ def train(folder: Path, minutes: float) -> None:
         state["update"] += 1
         state["spent"] = spent_before + time.monotonic() - started
         if state["update"] % 200 == 0:
-            _record(folder, vae, optimizer, state, validation, float(loss))
-    _record(folder, vae, optimizer, state, validation, float(loss))
+            _record(folder, vae, optimizer, state, validation, loss.item())
+    _record(folder, vae, optimizer, state, validation, loss.item())
     vae.save_pretrained(folder / "model" / "vae")
 
 
 def _record(folder: Path, vae, optimizer, state: dict, validation: Tensor, loss: float) -> None:  # noqa: ANN001, PLR0913
     state["curve"].append([state["update"], round(state["spent"]), loss, psnr(vae, validation)])
     print(*state["curve"][-1], flush=True)  # noqa: T201
-    torch.save(
-        {"vae": vae.state_dict(), "optimizer": optimizer.state_dict(), "state": state}, folder / "vae.pt.new"
-    )
+    torch.save({"vae": vae.state_dict(), "optimizer": optimizer.state_dict(), "state": state}, folder / "vae.pt.new")
     (folder / "vae.pt.new").replace(folder / "vae.pt")
     (folder / "vae-curve.json").write_text(json.dumps(state["curve"]))
 

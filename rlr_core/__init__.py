@@ -1,0 +1,1 @@
+"""RLR Studio's core: everything that would exist without a browser."""

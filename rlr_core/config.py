@@ -1,0 +1,157 @@
+"""Settings: frozen dataclasses whose fields carry their default, range, unit, help and paper symbol.
+
+Forms, command-line flags, error messages and the README's table are all made from these fields; nothing else knows a default or a range.
+`problems(config)` returns every problem at once, by field name.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from typing import Any
+
+from rlr_core.errors import InvalidSettings
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class About:
+    """What is known of one setting beyond its default."""
+
+    help: str
+    minimum: float | None = None
+    maximum: float | None = None
+    unit: str = ""
+    symbol: str = ""
+    choices: tuple[str, ...] = ()
+
+
+def setting(default: Any, help: str, **about: Any) -> Any:  # noqa: A002, ANN401 - the name is the field's
+    """A dataclass field with its About."""
+    return field(default=default, metadata={"about": About(help, **about)})
+
+
+def about(each: Field) -> About:
+    """The About of a field made by `setting`."""
+    return each.metadata["about"]
+
+
+@dataclass(frozen=True)
+class SamplerConfig:
+    """How pictures are sampled."""
+
+    num_inference_steps: int = setting(20, "Denoising steps for a picture.", minimum=2, maximum=1000, symbol="T")
+    guidance_scale: float = setting(
+        4.0, "How strictly the prompt is followed; 1 switches guidance off.", minimum=1.0, maximum=30.0
+    )
+    eta: float = setting(
+        1.0,
+        "Share of fresh noise in every step: 0 is deterministic DDIM, 1 is DDPM.",
+        minimum=0.0,
+        maximum=1.0,
+        symbol="η",
+    )
+
+
+@dataclass(frozen=True)
+class AdapterConfig:
+    """The LoRA that is trained; the base model itself never changes."""
+
+    rank: int = setting(
+        8, "Rank of the LoRA matrices: more can learn more and takes more memory.", minimum=1, maximum=256, symbol="r"
+    )
+
+
+@dataclass(frozen=True)
+class RoundConfig:
+    """One round of learning: what is rewarded, how the gradient is estimated, how far it may go."""
+
+    reward: str = setting("taste", "What is rewarded: your own taste, or a measured property.")
+    estimator: str = setting("rlr_antithetic", "How the gradient of the expected reward is estimated.")
+    estimator_settings: Mapping[str, Any] = field(default_factory=dict)
+    num_updates: int = setting(12, "Optimizer updates in the round.", minimum=1, maximum=10_000)
+    batch_size: int = setting(8, "Pictures sampled for an update.", minimum=2, maximum=1024, symbol="B")
+    learning_rate: float = setting(1e-3, "Step size of AdamW.", minimum=1e-7, maximum=1.0)
+    max_gradient_norm: float = setting(1.0, "The gradient is scaled down to this length.", minimum=1e-6, maximum=1e6)
+    kl_budget: float = setting(
+        100.0,
+        "How far this round may move the model: the divergence a trajectory from where the round began. The round ends when it is spent.",
+        minimum=0.0, maximum=1e6, unit="nats",
+    )  # fmt: skip
+    seed: int = setting(0, "Every random draw of the round follows from it.", minimum=0, maximum=2**31 - 1)
+
+
+def problems(config: Any) -> dict[str, str]:  # noqa: ANN401 - any settings dataclass
+    """Every field that is of the wrong type or out of its range, with a sentence for each."""
+    found = {}
+    for each in fields(config):
+        if "about" in each.metadata:
+            sentence = _problem(each, getattr(config, each.name))
+            if sentence:
+                found[each.name] = sentence
+    return found
+
+
+def _problem(each: Field, value: Any) -> str | None:  # noqa: ANN401
+    known = about(each)
+    kind = type(each.default)
+    unit = f" {known.unit}" if known.unit else ""
+    if kind is bool:
+        return None if isinstance(value, bool) else f"{each.name} = {value!r}: it is true or false."
+    if kind in (int, float):
+        whole = kind is int
+        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+            return f"{each.name} = {value!r}: it must be a {'whole ' if whole else ''}number; give one, for example {each.default}."
+        # Written so that NaN fails too.
+        if not (
+            (known.minimum is None or value >= known.minimum) and (known.maximum is None or value <= known.maximum)
+        ):
+            return f"{each.name} = {value:g}: it must lie from {known.minimum:g} to {known.maximum:g}{unit}; {each.default} is the default."
+    if known.choices and value not in known.choices:
+        return f"{each.name} = {value!r}: choose one of {', '.join(known.choices)}."
+    return None
+
+
+def validate(*configs: Any) -> None:  # noqa: ANN401
+    """Raise InvalidSettings with all problems of all configs, if there are any."""
+    found: dict[str, str] = {}
+    for config in configs:
+        found |= problems(config)
+    if found:
+        raise InvalidSettings(found)
+
+
+def from_mapping(kind: type, values: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """Make a settings dataclass; unknown names and bad values raise InvalidSettings together."""
+    known = {each.name for each in fields(kind)}
+    found = {
+        name: f"{name}: there is no such setting; known are {', '.join(sorted(known)) or 'none'}."
+        for name in values
+        if name not in known
+    }
+    missing = {each.name for each in fields(kind) if each.default is MISSING and each.default_factory is MISSING}
+    found |= {name: f"{name}: it must be given." for name in missing - set(values)}
+    if not found:
+        config = kind(**values)
+        found = problems(config)
+    if found:
+        raise InvalidSettings(found)
+    return config
+
+
+def to_json(config: Any) -> str:  # noqa: ANN401
+    """The settings as JSON with the schema version."""
+    return json.dumps({"schema_version": SCHEMA_VERSION, **asdict(config)}, sort_keys=True)
+
+
+def from_json(kind: type, text: str) -> Any:  # noqa: ANN401
+    """Read what `to_json` wrote."""
+    values = json.loads(text)
+    version = values.pop("schema_version", None)
+    if version != SCHEMA_VERSION:
+        raise InvalidSettings(
+            {
+                "schema_version": f"schema_version = {version}: this program reads version {SCHEMA_VERSION}; use the version that wrote it."
+            }
+        )
+    return from_mapping(kind, values)

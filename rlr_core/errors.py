@@ -1,0 +1,19 @@
+"""Errors a person can act on. The message says what happened with the value, why it cannot work, and what to do."""
+
+from collections.abc import Mapping
+
+
+class RLRError(Exception):
+    """A problem with what was asked, not with the program: shown as its one sentence, never as a traceback."""
+
+
+class InvalidSettings(RLRError):
+    """One or more settings cannot work; `problems` maps each setting's name to its sentence."""
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        self.problems = dict(problems)
+        super().__init__(" ".join(self.problems.values()))
+
+
+class Cancelled(Exception):  # noqa: N818 - a normal end, not an error
+    """Raised at a denoising step once a stop was asked for."""
