@@ -30,9 +30,7 @@ class Condition:
     def select(self, indices: Sequence[int]) -> "Condition":
         """The chains at `indices`, in that order; an index may repeat."""
         rows = list(indices)
-        return Condition(
-            tuple(self.prompts[row] for row in rows), {name: tensor[rows] for name, tensor in self.tensors.items()}
-        )
+        return Condition(tuple(self.prompts[row] for row in rows), {name: tensor[rows] for name, tensor in self.tensors.items()})
 
 
 @dataclass(frozen=True)
@@ -96,9 +94,7 @@ class MeteredChain:
     result carries gradients counts three times, once forward and two for its backward.
     """
 
-    def __init__(
-        self, chain: DenoisingChain, before_step: Callable[[], None] = lambda: None, evaluations_per_step: int = 1
-    ) -> None:
+    def __init__(self, chain: DenoisingChain, before_step: Callable[[], None] = lambda: None, evaluations_per_step: int = 1) -> None:
         self._chain = chain
         self._before_step = before_step
         self._evaluations_per_step = evaluations_per_step

@@ -41,9 +41,7 @@ class SamplerConfig:
     """How pictures are sampled."""
 
     num_inference_steps: int = setting(20, "Denoising steps for a picture.", minimum=2, maximum=1000, symbol="T")
-    guidance_scale: float = setting(
-        4.0, "How strictly the prompt is followed; 1 switches guidance off.", minimum=1.0, maximum=30.0
-    )
+    guidance_scale: float = setting(4.0, "How strictly the prompt is followed; 1 switches guidance off.", minimum=1.0, maximum=30.0)
     eta: float = setting(
         1.0,
         "Share of fresh noise in every step: 0 is deterministic DDIM, 1 is DDPM.",
@@ -57,9 +55,7 @@ class SamplerConfig:
 class AdapterConfig:
     """The LoRA that is trained; the base model itself never changes."""
 
-    rank: int = setting(
-        8, "Rank of the LoRA matrices: more can learn more and takes more memory.", minimum=1, maximum=256, symbol="r"
-    )
+    rank: int = setting(8, "Rank of the LoRA matrices: more can learn more and takes more memory.", minimum=1, maximum=256, symbol="r")
 
 
 @dataclass(frozen=True)
@@ -103,9 +99,7 @@ def _problem(each: Field, value: Any) -> str | None:  # noqa: ANN401
         if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
             return f"{each.name} = {value!r}: it must be a {'whole ' if whole else ''}number; give one, for example {each.default}."
         # Written so that NaN fails too.
-        if not (
-            (known.minimum is None or value >= known.minimum) and (known.maximum is None or value <= known.maximum)
-        ):
+        if not ((known.minimum is None or value >= known.minimum) and (known.maximum is None or value <= known.maximum)):
             return f"{each.name} = {value:g}: it must lie from {known.minimum:g} to {known.maximum:g}{unit}; {each.default} is the default."
     if known.choices and value not in known.choices:
         return f"{each.name} = {value!r}: choose one of {', '.join(known.choices)}."
@@ -125,9 +119,7 @@ def from_mapping(kind: type, values: Mapping[str, Any]) -> Any:  # noqa: ANN401
     """Make a settings dataclass; unknown names and bad values raise InvalidSettings together."""
     known = {each.name for each in fields(kind)}
     found = {
-        name: f"{name}: there is no such setting; known are {', '.join(sorted(known)) or 'none'}."
-        for name in values
-        if name not in known
+        name: f"{name}: there is no such setting; known are {', '.join(sorted(known)) or 'none'}." for name in values if name not in known
     }
     missing = {each.name for each in fields(kind) if each.default is MISSING and each.default_factory is MISSING}
     found |= {name: f"{name}: it must be given." for name in missing - set(values)}
@@ -150,8 +142,6 @@ def from_json(kind: type, text: str) -> Any:  # noqa: ANN401
     version = values.pop("schema_version", None)
     if version != SCHEMA_VERSION:
         raise InvalidSettings(
-            {
-                "schema_version": f"schema_version = {version}: this program reads version {SCHEMA_VERSION}; use the version that wrote it."
-            }
+            {"schema_version": f"schema_version = {version}: this program reads version {SCHEMA_VERSION}; use the version that wrote it."}
         )
     return from_mapping(kind, values)

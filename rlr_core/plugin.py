@@ -1,4 +1,4 @@
-"""What a package's literal dict of plug-ins holds: a name, a label, a sentence, its settings, how to make it, and whether it can run here."""
+"""A registry entry: a label, a sentence, its settings, how to make it, and whether it can run here."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -29,9 +29,7 @@ def image_generators(seed: int, *path: int | str, count: int, first: int = 0) ->
     return [generator(seed, *path, "image", index) for index in range(first, first + count)]
 
 
-def standard_normal(
-    event_shape: Sequence[int], generators: Sequence[torch.Generator], dtype: torch.dtype, device: torch.device
-) -> Tensor:
+def standard_normal(event_shape: Sequence[int], generators: Sequence[torch.Generator], dtype: torch.dtype, device: torch.device) -> Tensor:
     """Unit Gaussian noise, shape (B, *event): row i is drawn from generators[i] alone."""
     rows = [torch.randn(tuple(event_shape), generator=each, dtype=dtype) for each in generators]
     return torch.stack(rows).to(device)

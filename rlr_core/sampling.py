@@ -37,9 +37,7 @@ class Trajectory:
 
 def draw_noises(chain: DenoisingChain, generators: Sequence[torch.Generator]) -> Tensor:
     """y_0 and the noises of all T steps, shape (T + 1, B, *event); chain i's come from generators[i] alone."""
-    rows = [
-        standard_normal(chain.event_shape, generators, chain.dtype, chain.device) for _ in range(chain.num_steps + 1)
-    ]
+    rows = [standard_normal(chain.event_shape, generators, chain.dtype, chain.device) for _ in range(chain.num_steps + 1)]
     return torch.stack(rows)
 
 

@@ -61,9 +61,7 @@ def fetch(cache: Path) -> dict[str, Path]:
         folder = cache / key
         if not folder.exists():
             cache.mkdir(parents=True, exist_ok=True)
-            printed = subprocess.run(
-                ["npm", "pack", "--silent", package], cwd=cache, check=True, capture_output=True, text=True
-            ).stdout
+            printed = subprocess.run(["npm", "pack", "--silent", package], cwd=cache, check=True, capture_output=True, text=True).stdout
             archive = cache / printed.strip().splitlines()[-1]
             with tarfile.open(archive) as tar:
                 tar.extractall(folder, filter="data")
@@ -135,9 +133,7 @@ def build(out: Path, cache: Path) -> list[Record]:
 
 def load(folder: Path) -> tuple[np.ndarray, list[Record]]:
     """Read what `build` wrote: images (N, 64, 64, 3) uint8, and their records."""
-    records = [
-        Record(**{**raw, "synonyms": tuple(raw["synonyms"])}) for raw in json.loads((folder / "data.json").read_text())
-    ]
+    records = [Record(**{**raw, "synonyms": tuple(raw["synonyms"])}) for raw in json.loads((folder / "data.json").read_text())]
     return np.load(folder / "data.npz")["images"], records
 
 

@@ -226,9 +226,7 @@ def train(folder: Path, minutes: float) -> None:
             state["curve"].append([state["update"], round(state["spent"]), sum(losses) / len(losses)])
             print(*state["curve"][-1], flush=True)  # noqa: T201
             parts = {"networks": networks, "average": average, "optimizer": optimizer}
-            torch.save(
-                {**{name: part.state_dict() for name, part in parts.items()}, "state": state}, f"{checkpoint}.new"
-            )
+            torch.save({**{name: part.state_dict() for name, part in parts.items()}, "state": state}, f"{checkpoint}.new")
             Path(f"{checkpoint}.new").replace(checkpoint)
             (folder / "generator-curve.json").write_text(json.dumps(state["curve"]))
             sample_grid(make_pipeline(folder, average, tokenizer)).save(folder / "grid.png")

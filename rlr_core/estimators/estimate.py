@@ -53,7 +53,5 @@ class Estimator(Protocol):
     def problems(self, chain: DenoisingChain, reward_is_differentiable: bool) -> dict[str, str]:
         """Why this cannot work on this chain with such a reward, by setting; empty if it can."""
 
-    def estimate(
-        self, chain: DenoisingChain, trajectory: Trajectory, reward: Reward, generator: torch.Generator
-    ) -> Estimate:
+    def estimate(self, chain: DenoisingChain, trajectory: Trajectory, reward: Reward, generator: torch.Generator) -> Estimate:
         """One estimate from the batch; `generator` makes the estimator's own choices (which block)."""
