@@ -71,7 +71,7 @@ class RoundConfig:
     max_gradient_norm: float = setting(1.0, "The gradient is scaled down to this length.", minimum=1e-6, maximum=1e6)
     kl_budget: float = setting(
         100.0,
-        "How far this round may move the model: the divergence a trajectory from where the round began. The round ends when it is spent.",
+        "How much further from the base model this round may move, in added divergence a trajectory. The round ends when it is spent.",
         minimum=0.0, maximum=1e6, unit="nats",
     )  # fmt: skip
     seed: int = setting(0, "Every random draw of the round follows from it.", minimum=0, maximum=2**31 - 1)

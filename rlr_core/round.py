@@ -1,0 +1,185 @@
+"""One round of learning: sample, reward, estimate, anchor, update; again and again, until its updates or its budget are used up.
+
+`Round.updates` is a generator: whoever runs it decides what to record, show or save after each update. The state after update u is a
+function of the state before it and of (seed, u) alone, so a round that was interrupted and resumed is bit-equal to one that was not.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from rlr_core.anchor import Anchor, divergence_gradient
+from rlr_core.chain import Condition, MeteredChain, Reward
+from rlr_core.config import RoundConfig
+from rlr_core.errors import InvalidSettings, RLRError
+from rlr_core.estimators.estimate import Estimator
+from rlr_core.optimizer import Optimizer
+from rlr_core.rng import derive_seed, generator, image_generators
+from rlr_core.sampling import sample
+
+
+@dataclass(frozen=True)
+class RoundState:
+    """Everything a round needs to go on after `update` updates."""
+
+    update: int
+    anchor: Anchor
+    reward_scale: float
+    adapter: dict[str, Tensor]
+    optimizer: dict[str, Tensor] = field(default_factory=dict)
+
+    def save(self, path: Path) -> None:
+        """Write one safetensors file, whole or not at all."""
+        tensors = {f"adapter/{name}": tensor.contiguous() for name, tensor in self.adapter.items()}
+        tensors |= {f"optimizer/{name}": tensor.contiguous() for name, tensor in self.optimizer.items()}
+        numbers = {"update": self.update, "reward_scale": self.reward_scale, "anchor": asdict(self.anchor)}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(path.name + ".new")
+        save_file(tensors, temporary, metadata={"round": json.dumps(numbers)})
+        temporary.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> "RoundState":
+        """Read what `save` wrote."""
+        try:
+            with safe_open(path, framework="pt") as opened:
+                numbers = json.loads(opened.metadata()["round"])
+                tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a dict
+        except (OSError, KeyError, ValueError, SafetensorError) as error:
+            raise RLRError(f"The round's saved state '{path.name}' cannot be read ({error}): start a new round from its parent.") from error
+        adapter, optimizer = (
+            {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+            for prefix in ("adapter/", "optimizer/")
+        )
+        return cls(numbers["update"], Anchor(**numbers["anchor"]), numbers["reward_scale"], adapter, optimizer)
+
+
+@dataclass(frozen=True)
+class UpdateReport:
+    """What one update did.
+
+    Attributes:
+        update: number of updates made so far, this one included.
+        reward_mean, reward_error: mean reward of the batch, and its standard error.
+        kl: smoothed divergence from the base model, in nats a trajectory; `kl_spent` is the round's own share of it.
+        price: what the anchor charges for a nat, in standard deviations of reward.
+        gradient_norm: length of the combined gradient before clipping; `part_norms` those of the estimate's parts.
+        network_evaluations: of this update.
+    """
+
+    update: int
+    reward_mean: float
+    reward_error: float
+    kl: float
+    kl_spent: float
+    price: float
+    gradient_norm: float
+    part_norms: dict[str, float]
+    network_evaluations: int
+    seconds: float
+
+
+class AdapterHolder(Protocol):
+    """What a round needs of a base model: its adapter, out and in."""
+
+    def adapter_state(self) -> dict[str, Tensor]:
+        """The adapter's tensors by name."""
+
+    def load_adapter_state(self, state: dict[str, Tensor]) -> None:
+        """Put such tensors in."""
+
+
+class Round:
+    """One round on one chain."""
+
+    def __init__(  # noqa: PLR0913 - the parts of the loop, each of its own kind
+        self,
+        model: AdapterHolder,
+        chain: MeteredChain,
+        condition: Callable[[Sequence[str]], Condition],
+        prompts: Sequence[str],
+        reward: Reward,
+        estimator: Estimator,
+        config: RoundConfig,
+    ) -> None:
+        """Check that the parts fit together.
+
+        Args:
+            condition: prompts to what the chain is conditioned on.
+            prompts: the set that each update's prompts are drawn from.
+
+        Raises:
+            InvalidSettings: the estimator cannot work on this chain with this reward; all reasons at once.
+        """
+        found = estimator.problems(chain, reward.is_differentiable)
+        if found:
+            raise InvalidSettings(found)
+        self._model = model
+        self._chain = chain
+        self._condition = condition
+        self._prompts = tuple(prompts)
+        self._reward = reward
+        self._estimator = estimator
+        self._config = config
+
+    def start(self, adapter: dict[str, Tensor], kl_at_start: float) -> RoundState:
+        """The state before the first update: where the parent round ended."""
+        config = self._config
+        return RoundState(0, Anchor.at_start(kl_at_start, config.kl_budget, config.num_updates), 0.0, adapter)
+
+    def updates(self, state: RoundState) -> Iterator[tuple[RoundState, UpdateReport]]:
+        """Go on from `state`; after each update yield the new state and its report."""
+        config = self._config
+        self._model.load_adapter_state(state.adapter)
+        optimizer = Optimizer(self._chain.parameters(), config.learning_rate, config.max_gradient_norm)
+        optimizer.load_state(state.optimizer)
+        while state.update < config.num_updates and not state.anchor.is_spent:
+            state, report = self._update(state, optimizer)
+            yield state, report
+
+    def _update(self, state: RoundState, optimizer: Optimizer) -> tuple[RoundState, UpdateReport]:
+        started, evaluations = time.monotonic(), self._chain.network_evaluations
+        path = ("update", state.update)
+        seed, size = self._config.seed, self._config.batch_size
+        condition = self._condition(draw_prompts(self._prompts, size, derive_seed(seed, *path, "prompts")))
+        trajectory = sample(self._chain, condition, image_generators(seed, *path, count=size))
+        estimate = self._estimator.estimate(self._chain, trajectory, self._reward, generator(seed, *path, "estimator"))
+        rewards = estimate.rewards.double()
+        # The first batch's spread is the round's unit of reward: it must not change while the price is steered.
+        scale = state.reward_scale or max(float(rewards.std()), 1e-6)
+        kl, kl_gradient = divergence_gradient(self._chain, trajectory, generator(seed, *path, "anchor"))
+        combined = tuple(
+            ascent / scale - state.anchor.price * descent for ascent, descent in zip(estimate.gradient, kl_gradient, strict=True)
+        )
+        length = optimizer.apply(combined)
+        anchor = state.anchor.after(state.update, kl)
+        new = RoundState(state.update + 1, anchor, scale, self._model.adapter_state(), optimizer.state())
+        return new, UpdateReport(
+            update=new.update,
+            reward_mean=float(rewards.mean()),
+            reward_error=float(rewards.std() / len(rewards) ** 0.5),
+            kl=anchor.kl,
+            kl_spent=anchor.kl - anchor.kl_at_start,
+            price=anchor.price,
+            gradient_norm=length,
+            part_norms=estimate.part_norms(),
+            network_evaluations=self._chain.network_evaluations - evaluations,
+            seconds=time.monotonic() - started,
+        )
+
+
+def draw_prompts(prompts: Sequence[str], count: int, seed: int) -> list[str]:
+    """`count` prompts from the set, no prompt again before every other was drawn as often."""
+    drawing = torch.Generator().manual_seed(seed)
+    order: list[int] = []
+    while len(order) < count:
+        order += torch.randperm(len(prompts), generator=drawing).tolist()
+    return [prompts[index] for index in order[:count]]
