@@ -1,0 +1,104 @@
+"""What the worker reports while it works: frozen events, stored by kind with a JSON payload."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Outcome = Literal["done", "budget_spent", "stopped", "failed"]
+
+
+@dataclass(frozen=True)
+class RoundQueued:
+    """A round waits for the worker."""
+
+    round_id: str
+
+
+@dataclass(frozen=True)
+class RoundStarted:
+    """A round began, or went on after an interruption."""
+
+    round_id: str
+    total_updates: int
+
+
+@dataclass(frozen=True)
+class UpdateDone:
+    """The optimizer made one step.
+
+    Attributes:
+        update: counts from 1 to `total`.
+        reward_mean, reward_error: mean reward of the update's pictures and its standard error.
+        kl: divergence from where the round began, nats a trajectory.
+        gradient_norm: length of the gradient before clipping.
+        seconds: wall time of the update.
+        part_norms: length of each part of the gradient by its name.
+    """
+
+    round_id: str
+    update: int
+    total: int
+    reward_mean: float
+    reward_error: float
+    kl: float
+    gradient_norm: float
+    seconds: float
+    part_norms: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RoundEnded:
+    """A round ended; `sentence` says how, in words for a person."""
+
+    round_id: str
+    outcome: Outcome
+    sentence: str
+
+
+@dataclass(frozen=True)
+class PairsReady:
+    """New questions can be asked."""
+
+    pair_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PicturesReady:
+    """New samples can be shown."""
+
+    round_id: str
+    purpose: str
+    image_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Work outside a round failed; `sentence` says what happened, why, and what to do."""
+
+    label: str
+    sentence: str
+
+
+Event = RoundQueued | RoundStarted | UpdateDone | RoundEnded | PairsReady | PicturesReady | Failed
+
+EVENTS: dict[str, type[Event]] = {
+    "round_queued": RoundQueued,
+    "round_started": RoundStarted,
+    "update_done": UpdateDone,
+    "round_ended": RoundEnded,
+    "pairs_ready": PairsReady,
+    "pictures_ready": PicturesReady,
+    "failed": Failed,
+}
+KINDS: dict[type[Event], str] = {event: kind for kind, event in EVENTS.items()}
+
+
+def to_payload(event: Event) -> tuple[str, dict[str, Any]]:
+    """The event's kind and its fields, ready for JSON."""
+    return KINDS[type(event)], asdict(event)
+
+
+def from_payload(kind: str, payload: Mapping[str, Any]) -> Event:
+    """The event that `to_payload` described; JSON's lists become tuples again."""
+    make: Callable[..., Event] = EVENTS[kind]
+    return make(**{name: tuple(value) if isinstance(value, list) else value for name, value in payload.items()})

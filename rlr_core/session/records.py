@@ -1,0 +1,156 @@
+"""What a workspace remembers: one frozen record a row. Times are seconds since the epoch (UTC); order never depends on them."""
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig
+
+Choice = Literal["a", "b", "tie", "both_bad", "skip"]
+RoundStatus = Literal["queued", "running", "done", "budget_spent", "stopped", "failed", "interrupted"]
+
+
+def new_id() -> str:
+    """A name for a new record: 16 hexadecimal digits."""
+    return secrets.token_hex(8)
+
+
+@dataclass(frozen=True)
+class SessionRecord:
+    """One person's work with one base model; `current_round_id` is the round whose adapter is in use."""
+
+    id: str
+    base_model: str
+    adapter: AdapterConfig
+    sampler: SamplerConfig
+    prompts: tuple[str, ...]
+    seed: int
+    current_round_id: str
+    created_at: float
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """A stored picture; `id` is the SHA-256 of its PNG bytes, sizes are in pixels."""
+
+    id: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class PairRecord:
+    """A question: which of two antithetic twins is better?
+
+    Attributes:
+        round_id: the round whose adapter made the pictures.
+        number: counts the session's pairs from 0; the pair's random draws follow from it.
+        image_a, image_b: the pictures on the left and on the right.
+        is_a_plus: the left picture ends the stored trajectory; the right one is then its twin.
+        step: the interface, i.e. the step at which the twins part.
+        choice: the valid answer, None while the question is open. Written by `Store.answer`, never with the pair.
+    """
+
+    session_id: str
+    round_id: str
+    number: int
+    prompt: str
+    image_a: str
+    image_b: str
+    is_a_plus: bool
+    step: int
+    id: str = field(default_factory=new_id)
+    created_at: float = field(default_factory=time.time)
+    choice: Choice | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Nobody has answered, or the answer was undone."""
+        return self.choice is None
+
+
+@dataclass(frozen=True)
+class AnswerRecord:
+    """One press of a key. The last answer of a pair that is not undone is the valid one."""
+
+    id: int
+    session_id: str
+    pair_id: str
+    choice: Choice
+    created_at: float
+    undone: bool
+
+
+@dataclass(frozen=True)
+class PairCounts:
+    """How many of a session's questions are open, answered and skipped."""
+
+    open: int
+    answered: int
+    skipped: int
+
+
+@dataclass(frozen=True)
+class UploadRecord:
+    """A picture a person brought along, liked or disliked."""
+
+    session_id: str
+    image_id: str
+    liked: bool
+    id: str = field(default_factory=new_id)
+    created_at: float = field(default_factory=time.time)
+
+
+@dataclass(frozen=True)
+class RoundRecord:
+    """A node of the tree of rounds; number 0 is the base model, without parent and settings.
+
+    `status` follows from the round's last event and from whether the process that wrote it still lives; it is stored nowhere.
+    """
+
+    id: str
+    session_id: str
+    parent_id: str | None
+    number: int
+    config: RoundConfig | None
+    created_at: float
+    status: RoundStatus
+
+
+@dataclass(frozen=True)
+class MetricRecord:
+    """One measured figure of one update."""
+
+    round_id: str
+    update: int
+    name: str
+    value: float
+
+
+@dataclass(frozen=True)
+class EventRecord:
+    """Something that happened; `id` grows, so that a page can ask for what came since."""
+
+    id: int
+    session_id: str
+    round_id: str | None
+    kind: str
+    payload: Mapping[str, Any]
+    writer: str
+    created_at: float
+
+
+@dataclass(frozen=True)
+class SampleRecord:
+    """A picture shown but not asked about: a preview, or one of a strip before and after a round."""
+
+    session_id: str
+    round_id: str
+    purpose: str
+    prompt: str
+    seed: int
+    image_id: str
+    id: str = field(default_factory=new_id)
+    created_at: float = field(default_factory=time.time)

@@ -1,0 +1,47 @@
+"""The tables of studio.db, as migrations: entry n takes version n to n + 1. Entries are only ever added."""
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE sessions (
+            sequence INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, base_model TEXT NOT NULL, adapter TEXT NOT NULL, sampler TEXT NOT NULL,
+            prompts TEXT NOT NULL, seed INTEGER NOT NULL, created_at REAL NOT NULL,
+            current_round_id TEXT NOT NULL REFERENCES rounds (id) DEFERRABLE INITIALLY DEFERRED)""",
+        """CREATE TABLE rounds (
+            sequence INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, session_id TEXT NOT NULL REFERENCES sessions (id),
+            parent_id TEXT REFERENCES rounds (id), number INTEGER NOT NULL, config TEXT, created_at REAL NOT NULL,
+            UNIQUE (session_id, number))""",
+        "CREATE TABLE images (id TEXT PRIMARY KEY, width INTEGER NOT NULL, height INTEGER NOT NULL)",
+        """CREATE TABLE pairs (
+            sequence INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, session_id TEXT NOT NULL REFERENCES sessions (id),
+            round_id TEXT NOT NULL REFERENCES rounds (id), number INTEGER NOT NULL, prompt TEXT NOT NULL,
+            image_a TEXT NOT NULL REFERENCES images (id), image_b TEXT NOT NULL REFERENCES images (id),
+            is_a_plus INTEGER NOT NULL, step INTEGER NOT NULL, created_at REAL NOT NULL, UNIQUE (session_id, number))""",
+        """CREATE TABLE answers (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, session_id TEXT NOT NULL REFERENCES sessions (id),
+            pair_id TEXT NOT NULL REFERENCES pairs (id), choice TEXT NOT NULL, press_id TEXT UNIQUE, created_at REAL NOT NULL)""",
+        "CREATE INDEX answers_by_pair ON answers (pair_id)",
+        "CREATE INDEX answers_by_session ON answers (session_id)",
+        "CREATE TABLE undone_answers (answer_id INTEGER PRIMARY KEY REFERENCES answers (id), created_at REAL NOT NULL)",
+        "CREATE VIEW all_answers AS SELECT *, id IN (SELECT answer_id FROM undone_answers) AS undone FROM answers",
+        """CREATE VIEW all_pairs AS SELECT *,
+            (SELECT choice FROM all_answers WHERE pair_id = pairs.id AND NOT undone ORDER BY all_answers.id DESC LIMIT 1) AS choice
+            FROM pairs""",
+        """CREATE TABLE uploads (
+            sequence INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, session_id TEXT NOT NULL REFERENCES sessions (id),
+            image_id TEXT NOT NULL REFERENCES images (id), liked INTEGER NOT NULL, created_at REAL NOT NULL)""",
+        """CREATE TABLE samples (
+            sequence INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, session_id TEXT NOT NULL REFERENCES sessions (id),
+            round_id TEXT NOT NULL REFERENCES rounds (id), purpose TEXT NOT NULL, prompt TEXT NOT NULL, seed INTEGER NOT NULL,
+            image_id TEXT NOT NULL REFERENCES images (id), created_at REAL NOT NULL)""",
+        "CREATE INDEX samples_by_session ON samples (session_id)",
+        """CREATE TABLE metrics (
+            round_id TEXT NOT NULL REFERENCES rounds (id), name TEXT NOT NULL, "update" INTEGER NOT NULL, value REAL NOT NULL,
+            PRIMARY KEY (round_id, name, "update"))""",
+        """CREATE TABLE events (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, session_id TEXT NOT NULL REFERENCES sessions (id),
+            round_id TEXT REFERENCES rounds (id), kind TEXT NOT NULL, payload TEXT NOT NULL, writer TEXT NOT NULL,
+            created_at REAL NOT NULL)""",
+        "CREATE INDEX events_by_session ON events (session_id)",
+        "CREATE INDEX events_by_round ON events (round_id)",
+    ),
+)

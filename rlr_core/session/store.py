@@ -1,0 +1,335 @@
+"""The store: everything a page shows can be rebuilt from it. The one module, with `schema`, that speaks SQL."""
+
+import hashlib
+import io
+import json
+import sqlite3
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, get_args
+
+from PIL import Image
+
+from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig
+from rlr_core.errors import RLRError
+from rlr_core.session.database import Database
+from rlr_core.session.events import Event, RoundQueued, to_payload
+from rlr_core.session.files import checked_name, explained, write_atomically
+from rlr_core.session.heartbeat import WorkspaceLock
+from rlr_core.session.records import (
+    AnswerRecord,
+    Choice,
+    EventRecord,
+    ImageRecord,
+    MetricRecord,
+    PairCounts,
+    PairRecord,
+    RoundRecord,
+    RoundStatus,
+    SampleRecord,
+    SessionRecord,
+    UploadRecord,
+    new_id,
+)
+from rlr_core.session.rows import insert, record, records
+
+ID_DIGITS = 16
+IMAGE_ID_DIGITS = 64
+LIVING: dict[str, RoundStatus] = {"round_queued": "queued", "round_started": "running"}
+
+
+class Store:
+    """A workspace: the folder `root` with its database and files. Safe to use from many threads; several processes may open one folder.
+
+    Every method that writes returns once its change is on the disk; one that the disk refuses raises RLRError and leaves nothing behind.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self._database = Database(self.root)
+        self.lock = WorkspaceLock(self.root)
+        with explained(self.root):
+            for folder in ("images", "trajectories", "rounds"):
+                (self.root / folder).mkdir(exist_ok=True)
+
+    def close(self) -> None:
+        """Give the lock back and close the database."""
+        self.lock.release()
+        self._database.close()
+
+    def transaction(self) -> AbstractContextManager[object]:
+        """A block whose writes by this thread are kept together or not at all."""
+        return self._database.write()
+
+    # Sessions
+
+    def create_session(
+        self,
+        base_model: str,
+        prompts: tuple[str, ...],
+        seed: int = 0,
+        adapter: AdapterConfig | None = None,
+        sampler: SamplerConfig | None = None,
+    ) -> SessionRecord:
+        """A new session with its round 0, the base model."""
+        session_id, round_id, now = new_id(), new_id(), time.time()
+        session = SessionRecord(
+            session_id, base_model, adapter or AdapterConfig(), sampler or SamplerConfig(), tuple(prompts), seed, round_id, now
+        )
+        with self._database.write() as connection:
+            insert(connection, "sessions", **vars(session))
+            insert(connection, "rounds", id=round_id, session_id=session_id, parent_id=None, number=0, config=None, created_at=now)
+        return session
+
+    def session(self, session_id: str) -> SessionRecord:
+        """The session called so."""
+        return record(SessionRecord, self._one("sessions", "session", session_id))
+
+    def sessions(self) -> tuple[SessionRecord, ...]:
+        """All sessions, the oldest first."""
+        return records(SessionRecord, self._all("SELECT * FROM sessions ORDER BY sequence"))
+
+    def set_current_round(self, round_id: str) -> None:
+        """Use the adapter of this round in its session from now on: after a round that is kept, and to undo one."""
+        session_id = self.round(round_id).session_id
+        with self._database.write() as connection:
+            connection.execute("UPDATE sessions SET current_round_id = ? WHERE id = ?", (round_id, session_id))
+
+    # Rounds
+
+    def create_round(self, parent_id: str, config: RoundConfig) -> RoundRecord:
+        """A new round that starts from the adapter of `parent_id` and waits for the worker. Takes the lock, if it is not held yet."""
+        self.lock.acquire()
+        session_id = self.round(parent_id).session_id
+        with self._database.write() as connection:
+            number = connection.execute("SELECT MAX(number) + 1 FROM rounds WHERE session_id = ?", (session_id,)).fetchone()[0]
+            made = RoundRecord(new_id(), session_id, parent_id, number, config, time.time(), "queued")
+            insert(connection, "rounds", **{name: value for name, value in vars(made).items() if name != "status"})
+            self.report(session_id, RoundQueued(made.id))
+        return made
+
+    def round(self, round_id: str) -> RoundRecord:
+        """The round called so, with its status as of now."""
+        return self._with_status(self._one("rounds", "round", round_id))
+
+    def rounds(self, session_id: str) -> tuple[RoundRecord, ...]:
+        """The session's tree of rounds, the oldest first."""
+        rows = self._all("SELECT * FROM rounds WHERE session_id = ? ORDER BY sequence", session_id)
+        return tuple(self._with_status(row) for row in rows)
+
+    def lineage(self, round_id: str) -> tuple[RoundRecord, ...]:
+        """The path from round 0 to this round, both included."""
+        path = [self.round(round_id)]
+        while path[0].parent_id is not None:
+            path.insert(0, self.round(path[0].parent_id))
+        return tuple(path)
+
+    def _with_status(self, row: sqlite3.Row) -> RoundRecord:
+        return record(RoundRecord, row, status=self._status(row["id"]))
+
+    def _status(self, round_id: str) -> RoundStatus:
+        kinds = "kind IN ('round_queued', 'round_started', 'round_ended')"
+        last = self._all(f"SELECT kind, writer, payload FROM events WHERE round_id = ? AND {kinds} ORDER BY id DESC LIMIT 1", round_id)
+        if not last:
+            return "done"  # round 0: the base model is there from the start
+        if last[0]["kind"] == "round_ended":
+            return json.loads(last[0]["payload"])["outcome"]
+        return LIVING[last[0]["kind"]] if last[0]["writer"] == self.lock.holder() else "interrupted"
+
+    def round_folder(self, round_id: str) -> Path:
+        """The folder for the round's adapter, optimizer state and random state; made if missing."""
+        folder = self.root / "rounds" / checked_name(round_id, ID_DIGITS, "round")
+        with explained(self.root):
+            folder.mkdir(exist_ok=True)
+        return folder
+
+    # Images
+
+    def put_image(self, image: Image.Image | bytes) -> ImageRecord:
+        """Keep a picture, given as such or as PNG bytes; the same bytes are kept once."""
+        content = image if isinstance(image, bytes) else _png(image)
+        made = ImageRecord(hashlib.sha256(content).hexdigest(), *_size(content))
+        path = self.image_path(made.id)
+        with explained(self.root):
+            # The file comes first: a row never points at nothing, and a file without a row does no harm.
+            if not path.exists():
+                write_atomically(path, content)
+        with self._database.write() as connection:
+            connection.execute("INSERT OR IGNORE INTO images (id, width, height) VALUES (:id, :width, :height)", asdict(made))
+        return made
+
+    def image(self, image_id: str) -> ImageRecord:
+        """The picture called so."""
+        return record(ImageRecord, self._one("images", "picture", image_id))
+
+    def image_path(self, image_id: str) -> Path:
+        """Where the picture's file is. Any text may come in; only a SHA-256 becomes a path."""
+        return self.root / "images" / f"{checked_name(image_id, IMAGE_ID_DIGITS, 'picture')}.png"
+
+    # Pairs
+
+    def next_pair_number(self, session_id: str) -> int:
+        """The number for the session's next pair."""
+        return self._all("SELECT COALESCE(MAX(number) + 1, 0) AS number FROM pairs WHERE session_id = ?", session_id)[0]["number"]
+
+    def trajectory_path(self, pair_id: str) -> Path:
+        """Where what the pair's gradient needs is kept; written before the pair is added."""
+        return self.root / "trajectories" / f"{checked_name(pair_id, ID_DIGITS, 'pair')}.safetensors"
+
+    def add_pair(self, pair: PairRecord) -> None:
+        """Keep a new question; its pictures are already kept."""
+        with self._database.write() as connection:
+            insert(connection, "pairs", **{name: value for name, value in vars(pair).items() if name != "choice"})
+
+    def pair(self, pair_id: str) -> PairRecord:
+        """The pair called so."""
+        return record(PairRecord, self._one("all_pairs", "pair", pair_id))
+
+    def pairs(self, session_id: str) -> tuple[PairRecord, ...]:
+        """All pairs of the session in the order they were made, with their valid answers."""
+        return records(PairRecord, self._all("SELECT * FROM all_pairs WHERE session_id = ? ORDER BY sequence", session_id))
+
+    def open_pairs(self, session_id: str, round_id: str) -> tuple[PairRecord, ...]:
+        """The questions of this round that wait for an answer, the oldest first."""
+        return records(
+            PairRecord,
+            self._all(
+                "SELECT * FROM all_pairs WHERE session_id = ? AND round_id = ? AND choice IS NULL ORDER BY sequence", session_id, round_id
+            ),
+        )
+
+    def pair_counts(self, session_id: str) -> PairCounts:
+        """How many questions are open, answered (ties and both-bad included) and skipped."""
+        choices = [row["choice"] for row in self._all("SELECT choice FROM all_pairs WHERE session_id = ?", session_id)]
+        num_open, num_skipped = choices.count(None), choices.count("skip")
+        return PairCounts(num_open, len(choices) - num_open - num_skipped, num_skipped)
+
+    # Answers
+
+    def answer(self, pair_id: str, choice: Choice, press_id: str | None = None) -> AnswerRecord:
+        """Keep an answer; another one replaces it as the valid one, the same one again changes nothing.
+
+        `press_id` names the key press: however often and however late one press is delivered, it counts once.
+        """
+        if choice not in get_args(Choice):
+            raise RLRError(f"'{choice}' answers no question: answer with one of {', '.join(get_args(Choice))}.")
+        with self._database.write() as connection:
+            pair = self.pair(pair_id)
+            known = self._answer_of_press(press_id) or (self._valid_answer(pair_id) if pair.choice == choice else None)
+            if known is not None:
+                return known
+            now = time.time()
+            answer_id = insert(
+                connection, "answers", session_id=pair.session_id, pair_id=pair_id, choice=choice, press_id=press_id, created_at=now
+            )
+        return AnswerRecord(answer_id, pair.session_id, pair_id, choice, now, undone=False)
+
+    def undo_last_answer(self, session_id: str) -> AnswerRecord | None:
+        """Take back the session's last answer that is not yet undone, and return it; None if there is none."""
+        with self._database.write() as connection:
+            rows = self._all("SELECT * FROM all_answers WHERE session_id = ? AND NOT undone ORDER BY id DESC LIMIT 1", session_id)
+            if not rows:
+                return None
+            insert(connection, "undone_answers", answer_id=rows[0]["id"], created_at=time.time())
+            return self._answers("SELECT * FROM all_answers WHERE id = ?", rows[0]["id"])[0]
+
+    def answers(self, session_id: str) -> tuple[AnswerRecord, ...]:
+        """Every answer ever given in the session in order, the undone ones too."""
+        return self._answers("SELECT * FROM all_answers WHERE session_id = ? ORDER BY id", session_id)
+
+    def _answers(self, sql: str, *values: object) -> tuple[AnswerRecord, ...]:
+        return records(AnswerRecord, self._all(sql, *values))
+
+    def _answer_of_press(self, press_id: str | None) -> AnswerRecord | None:
+        return next(iter(self._answers("SELECT * FROM all_answers WHERE press_id = ?", press_id)), None)
+
+    def _valid_answer(self, pair_id: str) -> AnswerRecord:
+        return self._answers("SELECT * FROM all_answers WHERE pair_id = ? AND NOT undone ORDER BY id DESC LIMIT 1", pair_id)[0]
+
+    # Uploads, samples
+
+    def add_upload(self, upload: UploadRecord) -> None:
+        """Keep that a picture is liked or disliked; the last word on a picture counts."""
+        with self._database.write() as connection:
+            insert(connection, "uploads", **vars(upload))
+
+    def uploads(self, session_id: str) -> tuple[UploadRecord, ...]:
+        """The last word on each uploaded picture, the oldest first."""
+        last = "SELECT MAX(sequence) FROM uploads WHERE session_id = ? GROUP BY image_id"
+        return records(UploadRecord, self._all(f"SELECT * FROM uploads WHERE sequence IN ({last}) ORDER BY sequence", session_id))
+
+    def add_sample(self, sample: SampleRecord) -> None:
+        """Keep a picture that is only shown; it is already kept as an image."""
+        with self._database.write() as connection:
+            insert(connection, "samples", **vars(sample))
+
+    def samples(self, session_id: str) -> tuple[SampleRecord, ...]:
+        """All shown pictures of the session, the oldest first."""
+        return records(SampleRecord, self._all("SELECT * FROM samples WHERE session_id = ? ORDER BY sequence", session_id))
+
+    # Metrics, events
+
+    def add_metrics(self, round_id: str, update: int, values: Mapping[str, float]) -> None:
+        """Keep figures of one update; an update that is repeated after an interruption replaces its own."""
+        rows = [(round_id, name, update, value) for name, value in values.items()]
+        with self._database.write() as connection:
+            connection.executemany('INSERT OR REPLACE INTO metrics (round_id, name, "update", value) VALUES (?, ?, ?, ?)', rows)
+
+    def metrics(self, round_id: str) -> tuple[MetricRecord, ...]:
+        """All figures of the round, by name and update."""
+        return records(MetricRecord, self._all('SELECT * FROM metrics WHERE round_id = ? ORDER BY name, "update"', round_id))
+
+    def series(self, round_id: str, name: str) -> tuple[tuple[int, float], ...]:
+        """One figure of the round over its updates: (update, value)."""
+        rows = self._all('SELECT "update", value FROM metrics WHERE round_id = ? AND name = ? ORDER BY "update"', round_id, name)
+        return tuple((row["update"], row["value"]) for row in rows)
+
+    def report(self, session_id: str, event: Event) -> EventRecord:
+        """Append an event."""
+        kind, payload = to_payload(event)
+        values: dict[str, Any] = {
+            "session_id": session_id,
+            "round_id": payload.get("round_id"),
+            "kind": kind,
+            "payload": payload,
+            "writer": self.lock.token,
+            "created_at": time.time(),
+        }
+        with self._database.write() as connection:
+            return EventRecord(id=insert(connection, "events", **values), **values)
+
+    def events(self, session_id: str, since: int = 0) -> tuple[EventRecord, ...]:
+        """The session's events after the one with the id `since`, in order."""
+        return records(EventRecord, self._all("SELECT * FROM events WHERE session_id = ? AND id > ? ORDER BY id", session_id, since))
+
+    # Reading
+
+    def _all(self, sql: str, *values: object) -> list[sqlite3.Row]:
+        with self._database.read() as connection:
+            return connection.execute(sql, values).fetchall()
+
+    def _one(self, table: str, what: str, key: str) -> sqlite3.Row:
+        rows = self._all(f"SELECT * FROM {table} WHERE id = ?", key)
+        if not rows:
+            raise RLRError(f"There is no {what} '{key}' in the workspace {self.root}: choose another, or another folder with --workspace.")
+        return rows[0]
+
+
+def _png(image: Image.Image) -> bytes:
+    # A copy of the pixels alone: what a camera or an editor wrote beside them is nobody's business.
+    bare = Image.frombytes("RGB", image.size, image.convert("RGB").tobytes())
+    buffer = io.BytesIO()
+    bare.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _size(content: bytes) -> tuple[int, int]:
+    try:
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+            image.load()
+            return image.size
+    except (OSError, SyntaxError, Image.DecompressionBombError) as problem:  # Pillow calls a broken chunk a SyntaxError
+        raise RLRError("The picture is not a whole PNG file, so it cannot be kept: give another picture.") from problem
