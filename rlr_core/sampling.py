@@ -34,6 +34,11 @@ class Trajectory:
         """T."""
         return len(self.noises)
 
+    def select(self, indices: Sequence[int]) -> "Trajectory":
+        """The chains at `indices`, in that order; an index may repeat."""
+        rows = list(indices)
+        return Trajectory(self.condition.select(rows), self.states[:, rows], self.noises[:, rows], self.images[rows])
+
 
 def draw_noises(chain: DenoisingChain, generators: Sequence[torch.Generator]) -> Tensor:
     """y_0 and the noises of all T steps, shape (T + 1, B, *event); chain i's come from generators[i] alone."""
@@ -41,20 +46,25 @@ def draw_noises(chain: DenoisingChain, generators: Sequence[torch.Generator]) ->
     return torch.stack(rows)
 
 
-@torch.no_grad()
-def roll_out(chain: DenoisingChain, y: Tensor, first_step: int, noises: Tensor, condition: Condition) -> list[Tensor]:
-    """Walk on from y_{first_step}: the states y_{first_step + 1} .. y_T.
+def walk(chain: DenoisingChain, y: Tensor, steps: range, noises: Tensor, condition: Condition) -> list[Tensor]:
+    """The states after each of `steps`, from the state y before the first of them; differentiable.
 
     Args:
-        y: y_{first_step}, shape (B, *event).
-        noises: all T noises, shape (T, B, *event); only those from `first_step` on are used.
+        y: shape (B, *event).
+        noises: all T noises, shape (T, B, *event); only those of `steps` are used.
     """
     states = []
-    for step in range(first_step, chain.num_steps):
+    for step in steps:
         transition = chain.transition(y, step, condition)
         y = transition.mean + transition.std * noises[step]
         states.append(y)
     return states
+
+
+@torch.no_grad()
+def roll_out(chain: DenoisingChain, y: Tensor, first_step: int, noises: Tensor, condition: Condition) -> list[Tensor]:
+    """Walk on from y_{first_step} to the end, without gradients: the states y_{first_step + 1} .. y_T."""
+    return walk(chain, y, range(first_step, chain.num_steps), noises, condition)
 
 
 @torch.no_grad()
