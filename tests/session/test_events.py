@@ -1,0 +1,46 @@
+"""Every kind of event survives JSON and the database."""
+
+import json
+
+import pytest
+
+from rlr_core.session import events
+from rlr_core.session.events import EVENTS, from_payload, to_payload
+
+EXAMPLES = {
+    "round_queued": events.RoundQueued("r"),
+    "round_started": events.RoundStarted("r", 12),
+    "update_done": events.UpdateDone("r", 1, 12, 0.25, 0.01, 1.5, 0.75, 2.5, {"first_order": 0.5, "half_order": 0.25}),
+    "round_ended": events.RoundEnded("r", "budget_spent", "The round has moved as far as it may."),
+    "pairs_ready": events.PairsReady(("p", "q")),
+    "pictures_ready": events.PicturesReady("r", "before", ("i", "j")),
+    "failed": events.Failed("Pictures", "The disk is full."),
+}
+
+
+def test_there_is_an_example_of_every_kind():
+    assert EXAMPLES.keys() == EVENTS.keys()
+
+
+@pytest.mark.parametrize("kind", EVENTS)
+def test_an_event_survives_json(kind):
+    event = EXAMPLES[kind]
+    stored_kind, payload = to_payload(event)
+    assert stored_kind == kind
+    assert from_payload(kind, json.loads(json.dumps(payload))) == event
+
+
+def test_events_come_back_in_order_since_a_given_one(store, session):
+    round_id = session.current_round_id
+    written = [store.report(session.id, events.PicturesReady(round_id, "preview", (str(index),))) for index in range(5)]
+    read = store.events(session.id)
+    assert [from_payload(each.kind, each.payload) for each in read] == [from_payload(each.kind, each.payload) for each in written]
+    assert [each.id for each in store.events(session.id, since=read[2].id)] == [each.id for each in read[3:]]
+    assert store.events(session.id, since=read[-1].id) == ()
+    assert all(each.round_id == round_id for each in read)
+
+
+def test_events_of_another_session_stay_there(store, session):
+    other = store.create_session("emoji", ("a pear",))
+    store.report(other.id, events.Failed("Pictures", "No."))
+    assert store.events(session.id) == ()
