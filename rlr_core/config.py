@@ -5,6 +5,7 @@ Forms, command-line flags, error messages and the README's table are all made fr
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from rlr_core.errors import InvalidSettings
 
 SCHEMA_VERSION = 1
+AUTOMATIC = "automatic"
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,10 @@ class RoundConfig:
     """One round of learning: what is rewarded, how the gradient is estimated, how far it may go."""
 
     reward: str = setting("taste", "What is rewarded: your own taste, or a measured property.")
-    estimator: str = setting("rlr_antithetic", "How the gradient of the expected reward is estimated.")
+    estimator: str = setting(
+        AUTOMATIC,
+        "How the gradient of the expected reward is estimated; automatic is RLR with twins, or twins only if the reward has no derivative.",
+    )
     estimator_settings: Mapping[str, Any] = field(default_factory=dict)
     num_updates: int = setting(12, "Optimizer updates in the round.", minimum=1, maximum=10_000)
     batch_size: int = setting(8, "Pictures sampled for an update.", minimum=2, maximum=1024, symbol="B")
@@ -91,18 +96,27 @@ def problems(config: Any) -> dict[str, str]:  # noqa: ANN401 - any settings data
 def _problem(each: Field, value: Any) -> str | None:  # noqa: ANN401
     known = about(each)
     kind = type(each.default)
-    unit = f" {known.unit}" if known.unit else ""
     if kind is bool:
         return None if isinstance(value, bool) else f"{each.name} = {value!r}: it is true or false."
     if kind in (int, float):
-        whole = kind is int
-        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-            return f"{each.name} = {value!r}: it must be a {'whole ' if whole else ''}number; give one, for example {each.default}."
-        # Written so that NaN fails too.
-        if not ((known.minimum is None or value >= known.minimum) and (known.maximum is None or value <= known.maximum)):
-            return f"{each.name} = {value:g}: it must lie from {known.minimum:g} to {known.maximum:g}{unit}; {each.default} is the default."
+        return _number_problem(each, value, kind is int)
+    if kind is str and not isinstance(value, str):
+        return f"{each.name} = {value!r}: it must be a name; give one, for example {each.default}."
     if known.choices and value not in known.choices:
         return f"{each.name} = {value!r}: choose one of {', '.join(known.choices)}."
+    return None
+
+
+def _number_problem(each: Field, value: Any, is_whole: bool) -> str | None:  # noqa: ANN401
+    known = about(each)
+    if isinstance(value, bool) or not isinstance(value, int if is_whole else (int, float)):
+        return f"{each.name} = {value!r}: it must be a {'whole ' if is_whole else ''}number; give one, for example {each.default}."
+    minimum = -math.inf if known.minimum is None else known.minimum
+    maximum = math.inf if known.maximum is None else known.maximum
+    # Written so that NaN fails too.
+    if not (minimum <= value <= maximum):
+        unit = f" {known.unit}" if known.unit else ""
+        return f"{each.name} = {value:.15g}: it must lie from {minimum:.15g} to {maximum:.15g}{unit}; {each.default} is the default."
     return None
 
 
