@@ -1,0 +1,38 @@
+"""Where a pipeline runs and in which number formats: the one place that decides.
+
+device    cuda, else mps, else cpu
+weights   float32 on cpu and mps (half precision gives NaN on mps); bfloat16 on cuda, float16 where cuda has no bfloat16
+VAE       float32 where its configuration says `force_upcast`, whatever the weights' format
+states, LoRA parameters and their gradients   float32; float64 under float64 weights
+"""
+
+import torch
+from diffusers import StableDiffusionPipeline
+
+
+def best_device() -> torch.device:
+    """The fastest device of this machine."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def weight_dtype(device: torch.device) -> torch.dtype:
+    """The number format of the base model's weights."""
+    if device.type != "cuda":
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+
+
+def state_dtype(weights: torch.dtype) -> torch.dtype:
+    """The number format of states and trained parameters under weights of format `weights`."""
+    return torch.float64 if weights == torch.float64 else torch.float32
+
+
+def place(pipeline: StableDiffusionPipeline, device: torch.device) -> StableDiffusionPipeline:
+    """Move a float32 pipeline to the device and into the device's number formats."""
+    dtype = weight_dtype(device)
+    pipeline.unet.to(device, dtype)
+    pipeline.text_encoder.to(device, dtype)
+    pipeline.vae.to(device, torch.float32 if pipeline.vae.config.force_upcast else dtype)
+    return pipeline

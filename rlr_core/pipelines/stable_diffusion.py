@@ -1,0 +1,150 @@
+"""Stable Diffusion 1.x and 2.x, and every model of their shape, as a chain of Gaussian steps."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from diffusers import DDIMScheduler, StableDiffusionPipeline
+from torch import Tensor
+
+from rlr_core.chain import Condition, Transition
+from rlr_core.config import AdapterConfig, SamplerConfig
+from rlr_core.errors import RLRError
+from rlr_core.pipelines.adapter import Adapter
+from rlr_core.pipelines.ddim import ddim_steps
+from rlr_core.pipelines.device import state_dtype
+
+# Texts whose embeddings are kept; one of Stable Diffusion 1.5 takes 240 kB.
+KEPT_TEXTS = 512
+
+
+class StableDiffusionChain:
+    """DDIM sampling of one pipeline under fixed settings, as a DenoisingChain.
+
+    The condition's tensor "text" has shape (B, branches, tokens, width): with guidance there are two branches, the empty prompt's and
+    the prompt's, which go through the network in one call:
+
+        output = output_empty + guidance_scale (output_prompt - output_empty)
+    """
+
+    def __init__(self, pipeline: StableDiffusionPipeline, adapter: Adapter, sampler: SamplerConfig) -> None:
+        self._pipeline = pipeline
+        self._adapter = adapter
+        self._guidance_scale = sampler.guidance_scale
+        self._branches = count_branches(sampler)
+        # A clone: a pipeline's scheduler has state. StableDiffusionPipeline never clips latents, but not every configuration says so.
+        scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False)
+        self._steps = ddim_steps(scheduler, sampler.num_inference_steps, sampler.eta)
+        self._timesteps = torch.tensor([step.timestep for step in self._steps], device=self.device)
+
+    @property
+    def num_steps(self) -> int:
+        return len(self._steps)
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        config = self._pipeline.unet.config
+        return (config.in_channels, config.sample_size, config.sample_size)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return state_dtype(self._pipeline.unet.dtype)
+
+    @property
+    def device(self) -> torch.device:
+        return self._pipeline.unet.device
+
+    def parameters(self) -> list[Tensor]:
+        return self._adapter.parameters()
+
+    def std(self, step: int) -> float:
+        return self._steps[step].std
+
+    def transition(self, y: Tensor, step: int, condition: Condition) -> Transition:
+        weights = self._steps[step]
+        output = self._network_output(y, step, condition)
+        return Transition(torch.add(weights.state_weight * y, output, alpha=weights.output_weight), weights.std)
+
+    def _network_output(self, y: Tensor, step: int, condition: Condition) -> Tensor:
+        """What the network predicts for y shape (B, *event), guided."""
+        unet = self._pipeline.unet
+        states = y.to(unet.dtype).repeat_interleave(self._branches, 0)
+        text = condition.tensors["text"].flatten(0, 1)
+        output = unet(states, self._timesteps[step], encoder_hidden_states=text, return_dict=False)[0].to(y.dtype)
+        if self._branches == 1:
+            return output
+        empty, prompt = output.unflatten(0, (-1, 2)).unbind(1)
+        return torch.lerp(empty, prompt, self._guidance_scale)
+
+    def decode(self, y: Tensor) -> Tensor:
+        vae = self._pipeline.vae
+        images = vae.decode((y / vae.config.scaling_factor).to(vae.dtype), return_dict=False)[0]
+        return (images.to(y.dtype) / 2 + 0.5).clamp(0, 1)
+
+    def reference(self) -> AbstractContextManager[None]:
+        return self._adapter.switched_off()
+
+
+def count_branches(sampler: SamplerConfig) -> int:
+    """Network evaluations a chain and step: two with guidance."""
+    return 2 if sampler.guidance_scale > 1 else 1
+
+
+class BaseModel:
+    """A Stable Diffusion pipeline with a LoRA to train; everything else of it is frozen.
+
+    Attributes:
+        name: what the model is called.
+        image_size: height and width of its pictures, in pixels.
+    """
+
+    def __init__(self, name: str, pipeline: StableDiffusionPipeline, adapter: AdapterConfig) -> None:
+        self.name = name
+        self.image_size: int = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
+        self._pipeline = pipeline
+        for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
+            part.requires_grad_(False).eval()
+        self._adapter = Adapter(pipeline.unet, adapter)
+        self._embed = lru_cache(KEPT_TEXTS)(self._encode)
+
+    def chain(self, sampler: SamplerConfig) -> StableDiffusionChain:
+        """The model as a chain; its settings are fixed from here on."""
+        return StableDiffusionChain(self._pipeline, self._adapter, sampler)
+
+    def condition(self, prompts: Sequence[str], sampler: SamplerConfig) -> Condition:
+        """The prompts as a chain's condition, one prompt a chain."""
+        empty = [number for number, prompt in enumerate(prompts, start=1) if not prompt.strip()]
+        if empty:
+            raise RLRError(
+                f"Prompt {empty[0]} of {len(prompts)} is empty, so there is nothing to follow; write what the picture should show."
+            )
+        branches = [[""], []][count_branches(sampler) == 1]
+        rows = [torch.stack([self._embed(text) for text in [*branches, prompt]]) for prompt in prompts]
+        return Condition(tuple(prompts), {"text": torch.stack(rows)})
+
+    @torch.no_grad()
+    def _encode(self, text: str) -> Tensor:
+        """A text's embedding, shape (tokens, width)."""
+        return self._pipeline.encode_prompt(text, self._pipeline.unet.device, 1, False)[0][0]
+
+    def evaluations_per_step(self, sampler: SamplerConfig) -> int:
+        """Network evaluations a chain and step."""
+        return count_branches(sampler)
+
+    def reset_adapter(self, seed: int) -> None:
+        """A fresh adapter, which changes nothing yet; the same seed gives the same one."""
+        self._adapter.reset(seed)
+
+    def adapter_state(self) -> dict[str, Tensor]:
+        """A copy of the adapter by PEFT's names, on the CPU."""
+        return self._adapter.state()
+
+    def load_adapter_state(self, state: dict[str, Tensor]) -> None:
+        """Take over what `adapter_state` gave."""
+        self._adapter.load_state(state)
+
+    def save_lora(self, path: Path) -> None:
+        """Write the adapter as a .safetensors file that any diffusers pipeline of this model loads."""
+        self._adapter.save(path)
