@@ -117,11 +117,9 @@ class BaseModel:
         """The prompts as a chain's condition, one prompt a chain."""
         empty = [number for number, prompt in enumerate(prompts, start=1) if not prompt.strip()]
         if empty:
-            raise RLRError(
-                f"Prompt {empty[0]} of {len(prompts)} is empty, so there is nothing to follow; write what the picture should show."
-            )
-        branches = [[""], []][count_branches(sampler) == 1]
-        rows = [torch.stack([self._embed(text) for text in [*branches, prompt]]) for prompt in prompts]
+            raise RLRError(f"Prompt {empty[0]} of {len(prompts)} is empty: it gives nothing to follow; write what the picture should show.")
+        unguided = [""] * (count_branches(sampler) - 1)
+        rows = [torch.stack([self._embed(text) for text in [*unguided, prompt]]) for prompt in prompts]
         return Condition(tuple(prompts), {"text": torch.stack(rows)})
 
     @torch.no_grad()
