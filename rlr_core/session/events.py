@@ -72,6 +72,15 @@ class PicturesReady:
 
 
 @dataclass(frozen=True)
+class TasteFitted:
+    """The taste was fitted to so many answers and uploads; `agreement_held_out` is None while they are too few to tell."""
+
+    num_answers: int
+    num_uploads: int
+    agreement_held_out: float | None
+
+
+@dataclass(frozen=True)
 class Failed:
     """Work outside a round failed; `sentence` says what happened, why, and what to do."""
 
@@ -79,7 +88,7 @@ class Failed:
     sentence: str
 
 
-Event = RoundQueued | RoundStarted | UpdateDone | RoundEnded | PairsReady | PicturesReady | Failed
+Event = RoundQueued | RoundStarted | UpdateDone | RoundEnded | PairsReady | PicturesReady | TasteFitted | Failed
 
 EVENTS: dict[str, type[Event]] = {
     "round_queued": RoundQueued,
@@ -88,6 +97,7 @@ EVENTS: dict[str, type[Event]] = {
     "round_ended": RoundEnded,
     "pairs_ready": PairsReady,
     "pictures_ready": PicturesReady,
+    "taste_fitted": TasteFitted,
     "failed": Failed,
 }
 KINDS: dict[type[Event], str] = {event: kind for kind, event in EVENTS.items()}

@@ -8,6 +8,7 @@ database), which works alike on Linux, macOS and Windows.
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from threading import Lock
 
 from rlr_core.errors import RLRError
 from rlr_core.session.files import explained, write_atomically
@@ -24,6 +25,7 @@ class WorkspaceLock:
         self.root = root
         self.token = ""
         self._connection: sqlite3.Connection | None = None
+        self._changing = Lock()
 
     @property
     def is_held(self) -> bool:
@@ -32,9 +34,9 @@ class WorkspaceLock:
 
     def acquire(self) -> None:
         """Take the lock; nothing happens if it is held already. Raises RLRError if another program has it."""
-        if self.is_held:
-            return
-        with explained(self.root):
+        with self._changing, explained(self.root):
+            if self.is_held:
+                return
             connection = self._open(PATIENCE_SECONDS)
             if not _try_lock(connection):
                 connection.close()
@@ -48,10 +50,11 @@ class WorkspaceLock:
 
     def release(self) -> None:
         """Give the lock back; nothing happens if it is not held."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-            self.token = ""
+        with self._changing:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+                self.token = ""
 
     def holder(self) -> str | None:
         """The token of the living process that holds the lock, None if there is none."""

@@ -29,6 +29,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE uploads (
             sequence INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, session_id TEXT NOT NULL REFERENCES sessions (id),
             image_id TEXT NOT NULL REFERENCES images (id), liked INTEGER NOT NULL, created_at REAL NOT NULL)""",
+        "CREATE TABLE removed_uploads (upload_id TEXT PRIMARY KEY REFERENCES uploads (id), created_at REAL NOT NULL)",
         """CREATE TABLE samples (
             sequence INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, session_id TEXT NOT NULL REFERENCES sessions (id),
             round_id TEXT NOT NULL REFERENCES rounds (id), purpose TEXT NOT NULL, prompt TEXT NOT NULL, seed INTEGER NOT NULL,

@@ -256,9 +256,20 @@ class Store:
         with self._database.write() as connection:
             insert(connection, "uploads", **vars(upload))
 
+    def remove_upload(self, session_id: str, upload_id: str) -> None:
+        """Forget what was said of an uploaded picture, this time and any time before; nothing happens if it is forgotten already."""
+        same = "SELECT image_id FROM uploads WHERE session_id = ? AND id = ?"
+        with self._database.write() as connection:
+            connection.execute(
+                f"""INSERT OR IGNORE INTO removed_uploads (upload_id, created_at)
+                SELECT id, ? FROM uploads WHERE session_id = ? AND image_id IN ({same})""",
+                (time.time(), session_id, session_id, upload_id),
+            )
+
     def uploads(self, session_id: str) -> tuple[UploadRecord, ...]:
         """The last word on each uploaded picture, the oldest first."""
-        last = "SELECT MAX(sequence) FROM uploads WHERE session_id = ? GROUP BY image_id"
+        last = """SELECT MAX(sequence) FROM uploads WHERE session_id = ? AND id NOT IN (SELECT upload_id FROM removed_uploads)
+            GROUP BY image_id"""
         return records(UploadRecord, self._all(f"SELECT * FROM uploads WHERE sequence IN ({last}) ORDER BY sequence", session_id))
 
     def add_sample(self, sample: SampleRecord) -> None:

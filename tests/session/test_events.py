@@ -14,6 +14,7 @@ EXAMPLES = {
     "round_ended": events.RoundEnded("r", "budget_spent", "The round has moved as far as it may."),
     "pairs_ready": events.PairsReady(("p", "q")),
     "pictures_ready": events.PicturesReady("r", "before", ("i", "j")),
+    "taste_fitted": events.TasteFitted(20, 3, None),
     "failed": events.Failed("Pictures", "The disk is full."),
 }
 

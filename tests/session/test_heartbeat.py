@@ -1,6 +1,7 @@
 """The workspace's lock, and the status of a round that follows from it."""
 
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -47,6 +48,14 @@ def test_looking_takes_nothing(root, store):
         owner.acquire()
         assert watcher.holder() == owner.token
         owner.release()
+
+
+def test_many_threads_may_ask_at_once(root, store):
+    lock = WorkspaceLock(root)
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: lock.acquire(), range(32)))
+    assert lock.is_held
+    lock.release()
 
 
 def test_a_killed_process_frees_the_lock_and_its_round_is_interrupted(root, store, session, python):
