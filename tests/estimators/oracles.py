@@ -77,4 +77,3 @@ def largest_z(
     # An estimate that never varies has no standard error: its distance then counts in units of rounding.
     standard_error = samples.std(0) / num_estimates**0.5 + 1e-12
     return float(((samples.mean(0) - flat(exact)).abs() / standard_error).max())
-

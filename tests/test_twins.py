@@ -1,0 +1,22 @@
+"""Twins share every noise but one."""
+
+import pytest
+import torch
+
+from rlr_core.twins import make_twins
+from tests.estimators.oracles import batch, pairs_of_prompts, trajectory_from, vector_chain
+
+
+@pytest.mark.parametrize("step", range(5))
+def test_the_twin_is_the_trajectory_of_the_same_noises_with_one_flipped(step):
+    chain = vector_chain()
+    trajectory = batch(chain, pairs_of_prompts(6), torch.Generator().manual_seed(1))
+    twins = make_twins(chain, trajectory, step)
+    noises = trajectory.noises.clone()
+    noises[step] *= -1
+    expected = trajectory_from(chain, trajectory.states[0], noises, trajectory.condition)
+    torch.testing.assert_close(twins.final_minus, expected.states[-1], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(twins.images_minus, expected.images, rtol=1e-12, atol=1e-12)
+    assert twins.images_plus is trajectory.images
+    assert (twins.images_minus - twins.images_plus).abs().amin() > 1e-6
+    assert not twins.images_minus.requires_grad
