@@ -1,0 +1,79 @@
+"""A scripted person: a Python file that says how much it likes a picture, and answers questions by it.
+
+The file defines `utility(image: PIL.Image.Image, prompt: str) -> float`. Its unit is the logit: of two pictures whose utilities differ by
+u, the better one is chosen with probability sigmoid(u) (Bradley and Terry 1952). A difference of 2 means seven answers of eight.
+"""
+
+import math
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from PIL import Image
+
+from rlr_core.errors import RLRError
+from rlr_core.preference.taste import Outcome
+
+
+class Rater:
+    """Answers questions by a utility.
+
+    Args:
+        name: how messages call it.
+        utility: picture and prompt to a number of logits.
+    """
+
+    def __init__(self, name: str, utility: Callable[[Image.Image, str], float]) -> None:
+        self._name = name
+        self._utility = utility
+
+    def utility(self, image: Image.Image, prompt: str) -> float:
+        """The file's utility, in logits.
+
+        Raises:
+            RLRError: if it fails or returns no finite number.
+        """
+        try:
+            value = self._utility(image, prompt)
+        except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
+            line = traceback.extract_tb(error.__traceback__)[-1].lineno
+            raise RLRError(
+                f"{self._name}, line {line}: utility raised {type(error).__name__}: {error}. It has to return a number; correct it."
+            ) from error
+        if isinstance(value, bool) or not hasattr(value, "__float__"):
+            raise RLRError(f"{self._name}: utility returned {value!r}, which is no number: return a float, in logits.")
+        if not math.isfinite(float(value)):
+            raise RLRError(f"{self._name}: utility returned {float(value)}, which cannot be compared: return a finite number, in logits.")
+        return float(value)
+
+    def answer(self, image_a: Image.Image, image_b: Image.Image, prompt: str, generator: torch.Generator) -> Outcome:
+        """ "a" with probability sigmoid(utility(a) - utility(b)), else "b"; one draw from `generator`."""
+        difference = self.utility(image_a, prompt) - self.utility(image_b, prompt)
+        # Compared as logits: sigmoid would overflow for large differences.
+        uniform = float(torch.rand((), generator=generator, dtype=torch.float64))
+        return "a" if math.log(uniform + 1e-300) - math.log1p(-uniform) < difference else "b"
+
+
+def load_rater(path: Path) -> Rater:
+    """Run a rater file in a module of its own and take its utility. Only for files of the person at this machine.
+
+    Raises:
+        RLRError: if the file is missing, does not run, or defines no utility.
+    """
+    if not path.is_file():
+        raise RLRError(f"{path} is not there: give a Python file that defines utility(image, prompt).")
+    module = ModuleType(path.stem)
+    module.__file__ = str(path)
+    try:
+        exec(compile(path.read_text(), str(path), "exec"), module.__dict__)  # noqa: S102 - running the person's own file is the purpose
+    except SyntaxError as error:
+        raise RLRError(f"{path}, line {error.lineno}: this is not valid Python ({error.msg}); correct the line.") from error
+    except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
+        line = traceback.extract_tb(error.__traceback__)[-1].lineno
+        raise RLRError(f"{path}, line {line}: the file raised {type(error).__name__}: {error}. Correct it.") from error
+    utility = getattr(module, "utility", None)
+    if not callable(utility):
+        raise RLRError(f"{path} defines no function called utility: add def utility(image, prompt) that returns a number of logits.")
+    return Rater(path.name, utility)

@@ -1,0 +1,45 @@
+"""Reward: how well a picture matches its prompt."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rlr_core.preference.clip import ClipEncoder
+
+
+@dataclass(frozen=True)
+class TextMatchSettings:
+    """Nothing to set."""
+
+
+class TextMatch:
+    """Cosine of the picture's and the prompt's CLIP vectors, from -1 to 1."""
+
+    is_differentiable = True
+
+    def __init__(self, encoder: ClipEncoder) -> None:
+        self._encoder = encoder
+
+    def __call__(self, images: Tensor, prompts: Sequence[str]) -> Tensor:
+        """images (B, 3, H, W) in [0, 1] and B prompts to (B,)."""
+        return (self._encoder.images(images) * self._encoder.texts(prompts)).sum(1)
+
+    @torch.no_grad()
+    def text_margin(self, images: Tensor, prompts: Sequence[str], wrong_prompts: Sequence[str]) -> float:
+        """Mean cosine with the own prompt minus mean cosine with the wrong ones, over B pictures: 0 if pictures ignore their prompts."""
+        seen = self._encoder.images(images)
+        right = (seen * self._encoder.texts(prompts)).sum(1)
+        wrong = (seen @ self._encoder.texts(wrong_prompts).T).mean(1)
+        return float((right - wrong).mean())
+
+    @torch.no_grad()
+    def retrieval_accuracy(self, images: Tensor, prompts: Sequence[str], among: Sequence[str]) -> float:
+        """Share of the B pictures that match their own prompt better than every other prompt in `among`."""
+        seen = self._encoder.images(images)
+        right = (seen * self._encoder.texts(prompts)).sum(1)
+        scores = seen @ self._encoder.texts(among).T
+        is_own = torch.tensor([[other == prompt for other in among] for prompt in prompts], device=scores.device)
+        best_other = scores.masked_fill(is_own, -torch.inf).amax(1)
+        return float((right > best_other).float().mean())
