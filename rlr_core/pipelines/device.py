@@ -7,7 +7,7 @@ states, LoRA parameters and their gradients   float32; float64 under float64 wei
 """
 
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import AutoencoderKL, StableDiffusionPipeline
 
 
 def best_device() -> torch.device:
@@ -35,4 +35,6 @@ def place(pipeline: StableDiffusionPipeline, device: torch.device) -> StableDiff
     pipeline.unet.to(device, dtype)
     pipeline.text_encoder.to(device, dtype)
     pipeline.vae.to(device, torch.float32 if pipeline.vae.config.force_upcast else dtype)
+    if isinstance(pipeline.vae, AutoencoderKL):
+        pipeline.vae.enable_slicing()  # decodes one picture at a time: eight of 512 pixels at once take 8 GB
     return pipeline
