@@ -1,0 +1,56 @@
+"""Forms made from settings: one control a field, with its help, unit, range and symbol; and the settings made from a form again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import Field, fields
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from rlr_core.config import about, from_mapping
+
+
+def shown_fields(kind: type, without: Sequence[str] = ()) -> list[Field]:
+    """The fields that have an About, in order."""
+    return [each for each in fields(kind) if "about" in each.metadata and each.name not in without]
+
+
+def title(each: Field) -> str:
+    """The field's name in words, with its symbol and unit: "Batch size (B)"."""
+    known = about(each)
+    extras = ", ".join(extra for extra in (known.symbol, known.unit) if extra)
+    words = each.name.replace("num_", "number of ").replace("kl_", "KL ").replace("_", " ")
+    return words[0].upper() + words[1:] + (f" ({extras})" if extras else "")
+
+
+def hint(each: Field) -> str:
+    """The field's help and range in one line."""
+    known = about(each)
+    if known.minimum is None or known.maximum is None:
+        return known.help
+    return f"{known.help} From {known.minimum:g} to {known.maximum:g}."
+
+
+def control(each: Field) -> Component:
+    """The control of one field. The range is checked by the settings themselves, whose sentences say more than a control can."""
+    known, kind = about(each), type(each.default)
+    common: dict[str, Any] = {"label": title(each), "info": hint(each), "value": each.default, "interactive": True}
+    if known.choices:
+        return gr.Dropdown(list(known.choices), **common)
+    if kind is bool:
+        return gr.Checkbox(**common)
+    if kind in (int, float):
+        return gr.Number(precision=0 if kind is int else None, **common)
+    return gr.Textbox(max_lines=1, **common)
+
+
+def controls(kind: type, without: Sequence[str] = ()) -> dict[str, Component]:
+    """Field name -> its control, rendered where this is called."""
+    return {each.name: control(each) for each in shown_fields(kind, without)}
+
+
+def read(kind: type, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - an instance of `kind`
+    """The settings a form describes; every problem at once, as InvalidSettings. An emptied field takes its default."""
+    floats = {each.name for each in fields(kind) if isinstance(each.default, float)}
+    given = {name: value for name, value in values.items() if value is not None and value != ""}
+    return from_mapping(kind, {name: float(value) if name in floats and type(value) is int else value for name, value in given.items()})

@@ -1,0 +1,42 @@
+"""The header above all pages: the four steps and the news."""
+
+from app.live import Live
+from app.views import header
+from app.views.header import Step
+from app.views.markup import count
+from app.views.rounds import LIVE, WORDS
+from rlr_core.session.records import RoundRecord
+from rlr_core.studio import Session, Studio
+
+
+def build(live: Live) -> None:
+    """The header, kept true."""
+    live.region(view, ("steps.js",), elem_id="header")
+
+
+def view(studio: Studio, session: Session) -> str:
+    """The steps as the session stands, and what the worker is at."""
+    job = studio.job()
+    news = header.news(job.state, job.label, job.sentence) if job else header.news("", "", "")
+    return header.header(steps(session), news)
+
+
+def steps(session: Session) -> list[Step]:
+    """How far the session is, step by step."""
+    answers, latest, current = session.num_answers(), session.rounds()[-1], session.current_round()
+    has_pictures, is_learning = bool(session.previews(1)), latest.status in LIVE
+    has_ended = latest.number > 0 and not is_learning
+    return [
+        Step("model", "Model", session.record.base_model, "done" if has_pictures else ""),
+        Step("rate", "Rate", count(answers, "answer"), "done" if answers else ""),
+        Step("learn", "Learn", _learn_note(latest), "waiting" if is_learning else "done" if has_ended else ""),
+        Step("decide", "Keep or undo", _decide_note(latest, current), "waiting" if has_ended and latest.id == current.id else ""),
+    ]
+
+
+def _learn_note(latest: RoundRecord) -> str:
+    return f"Round {latest.number}: {WORDS[latest.status]}" if latest.number else "No round yet"
+
+
+def _decide_note(latest: RoundRecord, current: RoundRecord) -> str:
+    return f"Round {current.number} in use" if current.number else "Base model in use"

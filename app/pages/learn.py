@@ -1,0 +1,127 @@
+"""Page 3, Learn: how bold a round may be, start it, watch it."""
+
+import importlib
+from dataclasses import asdict
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from app import forms
+from app.live import QUIET, STUDIO, Live
+from app.views import markup, rounds
+from rlr_core.config import RoundConfig
+from rlr_core.errors import RLRError
+from rlr_core.session.records import RoundRecord
+from rlr_core.studio import Named, Session, Studio
+
+PRESET_WORDS = {"careful": "A small, safe step", "normal": "A clear step", "bold": "A big step, watch the pictures"}
+FIRST_PRESET = "normal"
+LISTS_POLL_SECONDS = 2.0
+
+
+def build(live: Live) -> None:
+    """Layout and wiring."""
+    studio = live.studio
+    presets = studio.presets()
+    with gr.Column(elem_id="page-learn", elem_classes="page"):
+        gr.HTML(
+            markup.lead(
+                "Learn a round", "The studio changes the model towards what is rewarded. Nothing is final: every round can be undone."
+            ),
+            **STUDIO,
+        )
+        preset = gr.Radio(
+            [(preset_label(name, config), name) for name, config in presets.items()],
+            value=FIRST_PRESET,
+            label="How bold?",
+            elem_id="preset",
+        )
+        reward = gr.Dropdown(choices(studio.rewards()), value=RoundConfig().reward, label="What is rewarded", elem_id="reward")
+        with gr.Accordion("Advanced", open=False):
+            form = {"reward": reward, "estimator": estimator_control(), **forms.controls(RoundConfig, without=("reward", "estimator"))}
+        start = gr.Button("Start learning", variant="primary", elem_id="start")
+        running = live.region(progress, elem_id="progress")
+        live.region(before_after)
+    names, fields = list(form), list(form.values())
+    live.on(preset.input, lambda _, name: fill(presets, name, names), [preset], fields)
+    live.on_open(lambda _: fill(presets, FIRST_PRESET, names), fields)
+    live.on(start.click, lambda session, *values: start_round(session, dict(zip(names, values, strict=True))), fields)
+    live.on_command(running, command)
+    fetch_lists(studio, reward, form["estimator"])
+
+
+def preset_label(name: str, config: RoundConfig) -> str:
+    """What a preset is, in a line."""
+    return f"{name.capitalize()}. {PRESET_WORDS.get(name, 'Your own')}: {config.num_updates} updates, at most {config.kl_budget:g} nats."
+
+
+def choices(entries: list[Named]) -> list[tuple[str, str]]:
+    """Label and name of each entry."""
+    return [(f"{each.label} — {each.help}", each.name) for each in entries]
+
+
+def estimator_control() -> gr.Dropdown:
+    """The estimators by name; their labels come once the heavy libraries are loaded."""
+    default = RoundConfig().estimator
+    return gr.Dropdown([default], value=default, label="Estimator", info="How the gradient of the expected reward is estimated.")
+
+
+def fetch_lists(studio: Studio, reward: gr.Dropdown, estimator: gr.Dropdown) -> None:
+    """Fill the lists once the libraries that know them are loaded, then ask no more."""
+    timer = gr.Timer(LISTS_POLL_SECONDS)
+
+    def lists() -> Any:  # noqa: ANN401
+        rewards = studio.rewards()
+        if len(rewards) < 2:
+            return gr.skip()
+        estimators = importlib.import_module("rlr_core.estimators.registry").ESTIMATORS
+        named = [Named(name, plugin.label, plugin.help) for name, plugin in estimators.items()]
+        return gr.Dropdown(choices=choices(rewards)), gr.Dropdown(choices=choices(named)), gr.Timer(active=False)
+
+    timer.tick(lists, None, [reward, estimator, timer], **QUIET)
+
+
+def fill(presets: dict[str, RoundConfig], name: str, names: list[str]) -> list[Any]:
+    """The form's values for a preset."""
+    if name not in presets:
+        raise RLRError(f"The preset '{name}' is unknown: choose one of {', '.join(presets)}.")
+    values = asdict(presets[name])
+    return [values[each] for each in names]
+
+
+def start_round(session: Session, values: dict[str, Any]) -> None:
+    """Start a round with what the form says."""
+    session.start_round(forms.read(RoundConfig, values))
+
+
+def command(session: Session, data: dict[str, str]) -> None:
+    """Pause, go on, stop, resume."""
+    actions = {"pause": session.pause, "go_on": session.unpause, "stop": session.stop}
+    name = data.get("command", "")
+    if name == "resume":
+        session.resume_round(data.get("round", ""))
+    elif name in actions:
+        actions[name]()
+    else:
+        raise RLRError(f"'{name}' is nothing this page can do: reload it.")
+
+
+def latest_round(session: Session) -> RoundRecord | None:
+    """The last round begun, None before the first."""
+    latest = session.rounds()[-1]
+    return latest if latest.number else None
+
+
+def progress(studio: Studio, session: Session) -> str:
+    """How the latest round is doing."""
+    latest = latest_round(session)
+    job = studio.job()
+    is_paused = job is not None and job.state == "paused"
+    return rounds.progress(latest, session.progress(latest.id) if latest else None, is_paused)
+
+
+def before_after(studio: Studio, session: Session) -> str:
+    """What the latest round changed so far."""
+    latest = latest_round(session)
+    return rounds.live_strip(session.strip(latest.id)) if latest else ""

@@ -1,0 +1,102 @@
+"""Page 1, Model: choose a base model and prompts, see four pictures."""
+
+import secrets
+from collections.abc import Sequence
+
+import gradio as gr
+
+from app.live import STUDIO, Live
+from app.views import markup, models
+from rlr_core.errors import RLRError
+from rlr_core.pipelines.catalogue import BASE_MODELS
+from rlr_core.studio import Session, Studio
+
+NUM_PREVIEWS = 4
+MAKING = "Making pictures"
+LARGEST_SEED = 2**31
+
+
+def build(live: Live) -> None:
+    """Layout and wiring."""
+    studio = live.studio
+    with gr.Column(elem_id="page-model", elem_classes="page"):
+        gr.HTML(markup.lead("Pick a model", "You teach it your taste. Emoji ships with the studio and draws in seconds."), **STUDIO)
+        cards = live.region(lambda _, session: models.cards(list(BASE_MODELS.values()), reasons(), session.record.base_model))
+        own, use = own_model()
+        prompts = gr.Textbox(
+            label="Prompts, one a line",
+            info="What the pictures show. With other prompts a new session begins; empty means the list that ships with the studio.",
+            lines=4,
+            max_lines=8,
+        )
+        make = gr.Button("Make four pictures", variant="primary", elem_id="make")
+        live.region(previews, elem_id="previews")
+        sessions = live.region(lambda studio, session: models.sessions(studio.sessions(), session.id))
+
+    opened = [live.session_id, prompts]
+    live.on_open(prompt_text, [prompts])
+    live.on_command(cards, lambda _, data: open_session(session_of(studio, data.get("model", ""))), opened)
+    live.on(use.click, lambda _, name: open_session(session_of(studio, name)), [own], opened)
+    live.on(own.submit, lambda _, name: open_session(session_of(studio, name)), [own], opened)
+    live.on_command(sessions, lambda _, data: open_session(studio.session(data.get("session", ""))), opened)
+    live.on(make.click, lambda session, text: make_pictures(studio, session, text), [prompts], opened)
+
+
+def own_model() -> tuple[gr.Textbox, gr.Button]:
+    """The field for a model that is not in the list."""
+    with gr.Accordion("A model of your own", open=False), gr.Row(equal_height=True):
+        name = gr.Textbox(
+            label="Hub id, folder or .safetensors file",
+            info="Any Stable Diffusion 1.x or 2.x model. A hub id is downloaded when the first pictures are made.",
+            placeholder="stable-diffusion-v1-5/stable-diffusion-v1-5",
+            max_lines=1,
+            scale=4,
+        )
+        return name, gr.Button("Use this model", scale=1)
+
+
+def reasons() -> dict[str, str | None]:
+    """Why each listed model cannot run here, None where it can."""
+    return {name: card.availability() for name, card in BASE_MODELS.items()}
+
+
+def session_of(studio: Studio, base_model: str) -> Session:
+    """The latest session with this base model, or a new one."""
+    wanted = base_model.strip()
+    known = [record for record in studio.sessions() if record.base_model == wanted]
+    return studio.session(known[-1].id) if known else studio.create_session(wanted)
+
+
+def open_session(session: Session) -> tuple[str, str]:
+    """Its id for the browser and its prompts for the field."""
+    return session.id, prompt_text(session)
+
+
+def prompt_text(session: Session) -> str:
+    """The session's prompts, one a line."""
+    return "\n".join(session.record.prompts)
+
+
+def make_pictures(studio: Studio, session: Session, text: str) -> tuple[str, str]:
+    """Make previews, in a new session if the prompts were changed."""
+    record = session.record
+    prompts = tuple(line.strip() for line in text.splitlines() if line.strip())
+    if prompts != record.prompts:
+        session = studio.create_session(record.base_model, prompts)
+    seed = secrets.randbelow(LARGEST_SEED)
+    session.generate(preview_prompts(session.record.prompts, seed), seed)
+    return open_session(session)
+
+
+def preview_prompts(prompts: Sequence[str], seed: int) -> list[str]:
+    """Neighbours in the list, beginning at a place that follows from the seed; with too few of them, some twice."""
+    if not prompts:
+        raise RLRError("The session has no prompts, so there is nothing to draw: write one.")
+    return [prompts[(seed + number) % len(prompts)] for number in range(NUM_PREVIEWS)]
+
+
+def previews(studio: Studio, session: Session) -> str:
+    """The latest pictures, or places for those being made."""
+    job = studio.job()
+    is_making = job is not None and job.label == MAKING and job.state in ("queued", "running")
+    return models.previews(session.previews(NUM_PREVIEWS), NUM_PREVIEWS if is_making else 0)

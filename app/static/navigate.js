@@ -1,0 +1,25 @@
+// Which page is open follows from the address (#model, #rate, #learn, #decide), so a reload, a bookmark and the back button all work.
+(() => {
+  const pages = ["model", "rate", "learn", "decide"];
+  const page = () => (pages.includes(location.hash.slice(1)) ? location.hash.slice(1) : "model");
+
+  const mark = () => {
+    for (const link of document.querySelectorAll(".steps a")) {
+      if (link.hash === `#${page()}`) link.setAttribute("aria-current", "step");
+      else link.removeAttribute("aria-current");
+    }
+  };
+
+  const open = () => {
+    document.body.dataset.page = page();
+    mark();
+    window.scrollTo(0, 0);
+    document.dispatchEvent(new CustomEvent("studio-page", { detail: page() }));
+    document.querySelector(`#page-${page()} h2`)?.focus({ preventScroll: true });
+  };
+
+  window.studioMarkSteps = mark;
+  window.addEventListener("hashchange", open);
+  if (document.body) document.body.dataset.page = page();
+  else document.addEventListener("DOMContentLoaded", () => (document.body.dataset.page = page()));
+})();

@@ -1,0 +1,3 @@
+// The steps are written anew whenever their notes change; the open one is marked again each time.
+window.studioMarkSteps();
+watch("value", window.studioMarkSteps);

@@ -1,0 +1,48 @@
+"""The header: the four steps of the loop, and the line that says what the studio is doing."""
+
+from dataclasses import dataclass
+from html import escape
+from typing import Literal
+
+from app.views.markup import items
+
+StepState = Literal["", "done", "waiting"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: where it leads, its name, a note under it, and how it stands."""
+
+    page: str
+    name: str
+    note: str
+    state: StepState = ""
+
+
+BRAND = (
+    '<div class="brand"><svg viewBox="0 0 34 26" aria-hidden="true"><circle class="plus" cx="12" cy="13" r="10.5"/>'
+    '<circle class="minus" cx="22" cy="13" r="9.3"/></svg><h1 class="sr-only">RLR Studio</h1><span aria-hidden="true">RLR Studio</span></div>'
+)
+
+
+def header(steps: list[Step], news: str) -> str:
+    """Name, steps and news."""
+    return f'<div class="studio top">{BRAND}<nav aria-label="Steps"><ol class="steps">{items(map(_step, enumerate(steps, 1)))}</ol></nav>{news}</div>'
+
+
+def _step(numbered: tuple[int, Step]) -> str:
+    number, step = numbered
+    mark = "✓" if step.state == "done" else str(number)
+    return (
+        f'<li><a class="{step.state}" href="#{step.page}"><span class="mark" aria-hidden="true">{mark}</span>'
+        f'<span class="name">{escape(step.name)}</span><span class="note">{escape(step.note)}</span></a></li>'
+    )
+
+
+def news(state: str, label: str, sentence: str) -> str:
+    """What the worker does or did last; `state` is a job's state, or "" before the first job."""
+    if state == "failed":
+        return f'<p class="news failed" role="alert"><span class="dot"></span><span>{escape(label)}: {escape(sentence)}</span></p>'
+    is_busy = state in ("queued", "running", "paused")
+    words = f"{label} — {sentence}" if sentence and is_busy else label if is_busy else "Ready"
+    return f'<p class="news{" busy" if is_busy else ""}" role="status"><span class="dot"></span><span>{escape(words)}</span></p>'

@@ -1,0 +1,64 @@
+"""The pieces of HTML that several views share."""
+
+from collections.abc import Iterable, Mapping
+from html import escape
+
+
+def picture(image_id: str, description: str) -> str:
+    """A stored picture, by its content hash."""
+    return f'<span class="picture"><img src="picture/{escape(image_id)}.png" alt="{escape(description)}" decoding="async"></span>'
+
+
+def waiting_picture(description: str = "Being made") -> str:
+    """A place where a picture will appear."""
+    return f'<span class="picture waiting" role="img" aria-label="{escape(description)}"></span>'
+
+
+def command(name: str, label: str, data: Mapping[str, str] | None = None, kind: str = "button", goto: str = "", spoken: str = "") -> str:
+    """A button that asks the server for something; `goto` also opens a page, `spoken` is its name for a screen reader."""
+    attributes = {f"data-{key}": value for key, value in {"command": name, "goto": goto, **(data or {})}.items() if value}
+    attributes |= {"class": kind} | ({"aria-label": spoken} if spoken else {})
+    written = " ".join(f'{key}="{escape(value)}"' for key, value in attributes.items())
+    return f'<button type="button" {written}>{escape(label)}</button>'
+
+
+def link(page: str, label: str, kind: str = "button") -> str:
+    """A link to another page of the studio."""
+    return f'<a class="{kind}" href="#{page}">{escape(label)}</a>'
+
+
+def lead(title: str, text: str) -> str:
+    """A page's heading; it takes the focus when the page opens."""
+    return f'<header class="lead"><h2 tabindex="-1">{escape(title)}</h2><p class="quiet">{escape(text)}</p></header>'
+
+
+def empty(text: str, action: str = "") -> str:
+    """What stands where there is nothing to show yet, with what to do about it."""
+    return f'<div class="panel empty"><p class="quiet">{escape(text)}</p>{action}</div>'
+
+
+def items(parts: Iterable[str]) -> str:
+    """The parts one after the other."""
+    return "".join(parts)
+
+
+def count(number: int, noun: str) -> str:
+    """'1 answer', '2 answers'."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """A time a person would say: '45 s', '3 min', '2 h 10 min'."""
+    whole = max(0, round(seconds))
+    if whole < 90:
+        return f"{whole} s"
+    if whole < 5400:
+        return f"{round(whole / 60)} min"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def size(num_bytes: int) -> str:
+    """'17 MB', '4.3 GB'."""
+    if num_bytes < 1_000_000_000:
+        return f"{max(1, round(num_bytes / 1e6))} MB"
+    return f"{num_bytes / 1e9:.1f} GB"

@@ -1,0 +1,64 @@
+"""The cards of the base models, the preview pictures, the sessions so far."""
+
+import time
+from collections.abc import Sequence
+from html import escape
+
+from app.views.markup import command, empty, items, link, picture, size, waiting_picture
+from rlr_core.pipelines.catalogue import BaseModelCard
+from rlr_core.session.records import SampleRecord, SessionRecord
+
+
+def cards(models: Sequence[BaseModelCard], reasons: dict[str, str | None], chosen: str) -> str:
+    """One card a model; `reasons` says by name why a model cannot run here (None: it can). All can be chosen."""
+    return f'<div class="cards" role="group" aria-label="Base model">{items(_card(each, reasons.get(each.name), chosen) for each in models)}</div>'
+
+
+def _card(model: BaseModelCard, reason: str | None, chosen: str) -> str:
+    is_chosen = str(model.name == chosen).lower()
+    needs = f"{_download(model)} · needs about {size(model.memory_bytes)} of memory"
+    return (
+        f'<button type="button" data-command="choose" data-model="{escape(model.name)}" aria-pressed="{is_chosen}">'
+        f'<span class="title">{escape(model.label)}</span>{_tag(model, reason)}'
+        f'<span class="facts">{needs}<br>Licence: {escape(model.licence)}</span>'
+        + (f'<span class="facts">{escape(reason)}</span>' if reason else "")
+        + "</button>"
+    )
+
+
+def _tag(model: BaseModelCard, reason: str | None) -> str:
+    if reason:
+        return '<span class="tag bad">Cannot run here</span>'
+    return '<span class="tag ready">Ready</span>' if model.is_on_disk() else '<span class="tag blocked">Download first</span>'
+
+
+def _download(model: BaseModelCard) -> str:
+    return f"{size(model.download_bytes)} download" if model.download_bytes else "Ships with the studio"
+
+
+def previews(samples: Sequence[SampleRecord], num_waiting: int = 0) -> str:
+    """The latest pictures, or `num_waiting` places for those being made."""
+    if num_waiting:
+        return f'<div class="pictures">{items(f"<figure>{waiting_picture()}</figure>" for _ in range(num_waiting))}</div>'
+    if not samples:
+        return empty("No pictures yet. Press “Make four pictures”.")
+    return f'<div class="pictures">{items(map(_preview, samples))}</div><p class="next">{link("rate", "Now say which you like", "button strong")}</p>'
+
+
+def _preview(sample: SampleRecord) -> str:
+    return f"<figure>{picture(sample.image_id, sample.prompt)}<figcaption>{escape(sample.prompt)}</figcaption></figure>"
+
+
+def sessions(records: Sequence[SessionRecord], current: str) -> str:
+    """Earlier sessions, each with a button that opens it."""
+    others = [each for each in records if each.id != current]
+    if not others:
+        return ""
+    rows = items(
+        f"<li><span>{escape(each.base_model)} · {escape(', '.join(each.prompts[:3]))}"
+        f'<span class="quiet small"> · {time.strftime("%d %b %Y, %H:%M", time.localtime(each.created_at))}</span></span>'
+        + command("open", "Open", {"session": each.id}, kind="link", spoken=f"Open the session of {each.base_model}")
+        + "</li>"
+        for each in reversed(others)
+    )
+    return f'<section class="panel sessions"><h3>Earlier sessions</h3><ul>{rows}</ul></section>'
