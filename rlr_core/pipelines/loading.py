@@ -149,6 +149,6 @@ def _readable(source: str) -> Iterator[None]:
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         first_line = str(error).strip().split("\n")[0]
         raise RLRError(
-            f"{source} cannot be read as a Stable Diffusion model: its safetensors files are missing or damaged ({first_line}); get the files "
-            "again."
+            f"{source} cannot be read as a Stable Diffusion model: its safetensors files are missing or damaged ({first_line}); "
+            "get the files again."
         ) from error
