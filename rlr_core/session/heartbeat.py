@@ -15,7 +15,7 @@ from rlr_core.session.files import explained, write_atomically
 from rlr_core.session.records import new_id
 
 # A look at the lock takes it for an instant; whoever wants it for good waits that instant out.
-PATIENCE_SECONDS = 2.0
+PATIENCE_SECONDS = 1.0
 
 
 class WorkspaceLock:
