@@ -49,11 +49,12 @@ def ddim_steps(scheduler: DDIMScheduler, num_steps: int, eta: float) -> tuple[Dd
 
 
 def _step(timestep: int, alpha: float, next_alpha: float, eta: float, prediction_type: str) -> DdimStep:
-    std = eta * sqrt((1 - next_alpha) / (1 - alpha) * (1 - alpha / next_alpha))
+    # The share of the next noise that can be fresh: 1 from pure noise, where the other share's root must not fall below zero by rounding.
+    fresh = (1 - alpha / next_alpha) / (1 - alpha)
+    std = eta * sqrt((1 - next_alpha) * fresh)
     signal, noise = sqrt(alpha), sqrt(1 - alpha)
     next_signal = sqrt(next_alpha)
-    # Zero for eta = 1 and alpha = 0, where rounding may fall just below it.
-    next_noise = sqrt(max(0.0, 1 - next_alpha - std**2))
+    next_noise = sqrt((1 - next_alpha) * (1 - eta**2 * fresh))
     if prediction_type == "epsilon":
         if alpha == 0:
             raise RLRError(

@@ -29,7 +29,7 @@ PICKLES = {".ckpt", ".pt", ".pth", ".bin", ".pkl"}
 LATENT_CHANNELS_KEY = "model.diffusion_model.input_blocks.0.0.weight"
 # Weights are read in float32 and cast by `place`, whatever format they are kept in.
 ARGUMENTS: dict[str, Any] = {
-    "torch_dtype": torch.float32, "safety_checker": None, "feature_extractor": None, "requires_safety_checker": False,
+    "dtype": torch.float32, "safety_checker": None, "feature_extractor": None, "requires_safety_checker": False,
 }  # fmt: skip
 
 
