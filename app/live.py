@@ -21,7 +21,7 @@ Event = Callable[..., Dependency]
 STATIC = Path(__file__).parent / "static"
 TICK_SECONDS = 1.0
 # For HTML whose look is all in studio.css.
-STUDIO = {"elem_classes": "studio", "apply_default_css": False, "padding": False}
+STUDIO: dict[str, Any] = {"elem_classes": "studio", "apply_default_css": False, "padding": False}
 QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 # Handlers go through the queue, because toasts do; nothing waits for its turn there.
 HANDLED = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}

@@ -4,7 +4,9 @@ from app.live import Live
 from app.views import header
 from app.views.header import Step
 from app.views.markup import count
+from app.views.models import short_name
 from app.views.rounds import LIVE, WORDS
+from rlr_core.pipelines.catalogue import BASE_MODELS
 from rlr_core.session.records import RoundRecord
 from rlr_core.studio import Session, Studio
 
@@ -27,10 +29,10 @@ def steps(session: Session) -> list[Step]:
     has_pictures, is_learning = bool(session.previews(1)), latest.status in LIVE
     has_ended = latest.number > 0 and not is_learning
     return [
-        Step("model", "Model", session.record.base_model, "done" if has_pictures else ""),
+        Step("model", "Model", short_name(session.record.base_model, BASE_MODELS), "done" if has_pictures else ""),
         Step("rate", "Rate", count(answers, "answer"), "done" if answers else ""),
         Step("learn", "Learn", _learn_note(latest), "waiting" if is_learning else "done" if has_ended else ""),
-        Step("decide", "Keep or undo", _decide_note(latest, current), "waiting" if has_ended and latest.id == current.id else ""),
+        Step("decide", "Keep or undo", _decide_note(current), "waiting" if has_ended and latest.id == current.id else ""),
     ]
 
 
@@ -38,5 +40,5 @@ def _learn_note(latest: RoundRecord) -> str:
     return f"Round {latest.number}: {WORDS[latest.status]}" if latest.number else "No round yet"
 
 
-def _decide_note(latest: RoundRecord, current: RoundRecord) -> str:
+def _decide_note(current: RoundRecord) -> str:
     return f"Round {current.number} in use" if current.number else "Base model in use"

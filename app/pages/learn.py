@@ -5,7 +5,6 @@ from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 
 from app import forms
 from app.live import QUIET, STUDIO, Live

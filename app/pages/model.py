@@ -23,14 +23,17 @@ def build(live: Live) -> None:
         gr.HTML(markup.lead("Pick a model", "You teach it your taste. Emoji ships with the studio and draws in seconds."), **STUDIO)
         cards = live.region(lambda _, session: models.cards(list(BASE_MODELS.values()), reasons(), session.record.base_model))
         own, use = own_model()
-        prompts = gr.Textbox(
-            label="Prompts, one a line",
-            info="What the pictures show. With other prompts a new session begins; empty means the list that ships with the studio.",
-            lines=4,
-            max_lines=8,
-        )
-        make = gr.Button("Make four pictures", variant="primary", elem_id="make")
-        live.region(previews, elem_id="previews")
+        with gr.Row(elem_id="sketch"):
+            with gr.Column(scale=2, min_width=280):
+                prompts = gr.Textbox(
+                    label="Prompts, one a line",
+                    info="With other prompts a new session begins; empty means the list that ships with the studio.",
+                    lines=9,
+                    max_lines=9,
+                )
+                make = gr.Button("Make four pictures", variant="primary", elem_id="make")
+            with gr.Column(scale=3, min_width=280):
+                live.region(previews, elem_id="previews")
         sessions = live.region(lambda studio, session: models.sessions(studio.sessions(), session.id))
 
     opened = [live.session_id, prompts]

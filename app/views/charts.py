@@ -37,23 +37,30 @@ def reward_chart(points: Sequence[tuple[int, float, float]], num_updates: int) -
     upper = [f"{x(update)},{y(mean + error)}" for update, mean, error in points]
     lower = [f"{x(update)},{y(mean - error)}" for update, mean, error in reversed(points)]
     last = points[-1]
-    spoken = f"After {last[0]} of {num_updates} updates the mean reward is {figure_text(last[1])} plus or minus {figure_text(last[2])}; it began at {figure_text(points[0][1])}."
+    spoken = (
+        f"After {last[0]} of {num_updates} updates the mean reward is {figure_text(last[1])} plus or minus {figure_text(last[2])}; "
+        f"it began at {figure_text(points[0][1])}."
+    )
     start = f'<line class="zero" x1="0" x2="{WIDTH}" y1="{y(points[0][1])}" y2="{y(points[0][1])}"/>'
-    dot = f'<polyline class="mean" stroke-width="7" stroke-linecap="round" points="{x(last[0])},{y(last[1])} {x(last[0])},{y(last[1])}" style="stroke-width:9px"/>'
+    # A line of no length with round ends: a dot that stays round however the chart is stretched.
+    dot = f'<polyline class="mean now" points="{x(last[0])},{y(last[1])} {x(last[0])},{y(last[1])}"/>'
+    svg = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img">'
     return (
         f'<div class="chart"><div class="axis" aria-hidden="true"><span>{figure_text(high)}</span><span>{figure_text(low)}</span></div>'
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img"><title>Reward</title><desc>{escape(spoken)}</desc>'
+        f"{svg}<title>Reward</title><desc>{escape(spoken)}</desc>"
         f'<polygon class="band" points="{" ".join(upper + lower)}"/>{start}<polyline class="mean" points="{mean_line}"/>{dot}</svg>'
-        f'<div class="below" aria-hidden="true"><span>update 1</span><span>mean reward, ± 1 standard error</span><span>{num_updates}</span></div></div>'
+        '<div class="below" aria-hidden="true"><span>update 1</span><span>mean reward ± 1 standard error</span>'
+        f"<span>{num_updates}</span></div></div>"
     )
 
 
 def meter(label: str, value: float, maximum: float, words: str, kind: str = "") -> str:
     """A bar with its words under it; a maximum of 0 shows an empty bar."""
     share = min(1.0, max(0.0, value / maximum)) if maximum > 0 else 0.0
+    values = f'aria-valuemin="0" aria-valuemax="{maximum:g}" aria-valuenow="{value:g}" aria-valuetext="{escape(words)}"'
     return (
-        f'<div><div class="meter {kind}" role="meter" aria-label="{escape(label)}" aria-valuemin="0" aria-valuemax="{maximum:g}" aria-valuenow="{value:g}" '
-        f'aria-valuetext="{escape(words)}"><i style="width:{100 * share:.1f}%"></i></div><p class="quiet small" aria-hidden="true">{escape(words)}</p></div>'
+        f'<div class="measure"><div class="meter {kind}" role="meter" aria-label="{escape(label)}" {values}>'
+        f'<i style="width:{100 * share:.1f}%"></i></div><p class="quiet small" aria-hidden="true">{escape(words)}</p></div>'
     )
 
 

@@ -21,13 +21,14 @@ class Step:
 
 BRAND = (
     '<div class="brand"><svg viewBox="0 0 34 26" aria-hidden="true"><circle class="plus" cx="12" cy="13" r="10.5"/>'
-    '<circle class="minus" cx="22" cy="13" r="9.3"/></svg><h1 class="sr-only">RLR Studio</h1><span aria-hidden="true">RLR Studio</span></div>'
+    '<circle class="minus" cx="22" cy="13" r="9.3"/></svg><h1>RLR Studio</h1></div>'
 )
 
 
 def header(steps: list[Step], news: str) -> str:
     """Name, steps and news."""
-    return f'<div class="studio top">{BRAND}<nav aria-label="Steps"><ol class="steps">{items(map(_step, enumerate(steps, 1)))}</ol></nav>{news}</div>'
+    written = items(map(_step, enumerate(steps, 1)))
+    return f'<div class="top">{BRAND}<nav aria-label="Steps"><ol class="steps">{written}</ol></nav>{news}</div>'
 
 
 def _step(numbered: tuple[int, Step]) -> str:

@@ -1,7 +1,7 @@
 """The cards of the base models, the preview pictures, the sessions so far."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from app.views.markup import command, empty, items, link, picture, size, waiting_picture
@@ -11,7 +11,13 @@ from rlr_core.session.records import SampleRecord, SessionRecord
 
 def cards(models: Sequence[BaseModelCard], reasons: dict[str, str | None], chosen: str) -> str:
     """One card a model; `reasons` says by name why a model cannot run here (None: it can). All can be chosen."""
-    return f'<div class="cards" role="group" aria-label="Base model">{items(_card(each, reasons.get(each.name), chosen) for each in models)}</div>'
+    written = items(_card(each, reasons.get(each.name), chosen) for each in models)
+    return f'<div class="cards" role="group" aria-label="Base model">{written}</div>'
+
+
+def short_name(base_model: str, models: Mapping[str, BaseModelCard]) -> str:
+    """What a base model is called where there is little room."""
+    return models[base_model].label.split(" (")[0] if base_model in models else base_model.rstrip("/").rsplit("/", 1)[-1]
 
 
 def _card(model: BaseModelCard, reason: str | None, chosen: str) -> str:
@@ -42,7 +48,8 @@ def previews(samples: Sequence[SampleRecord], num_waiting: int = 0) -> str:
         return f'<div class="pictures">{items(f"<figure>{waiting_picture()}</figure>" for _ in range(num_waiting))}</div>'
     if not samples:
         return empty("No pictures yet. Press “Make four pictures”.")
-    return f'<div class="pictures">{items(map(_preview, samples))}</div><p class="next">{link("rate", "Now say which you like", "button strong")}</p>'
+    action = link("rate", "Now say which you like", "button strong")
+    return f'<div class="pictures">{items(map(_preview, samples))}</div><div class="buttons next">{action}</div>'
 
 
 def _preview(sample: SampleRecord) -> str:

@@ -90,7 +90,8 @@ def _pair(row: StripRow) -> str:
         picture(image, f"{when}: {row.prompt}") if image else waiting_picture(f"{when}: being made")
         for when, image in (("Before", row.before), ("After", row.after))
     )
-    return f'<figure><div class="both">{before}{after}<span>before</span><span>after</span></div><figcaption>{escape(row.prompt)}</figcaption></figure>'
+    words = '<span class="when">before</span><span class="when">after</span>'
+    return f'<figure><div class="both">{before}{after}{words}</div><figcaption>{escape(row.prompt)}</figcaption></figure>'
 
 
 def live_strip(rows: Sequence[StripRow]) -> str:

@@ -3,21 +3,16 @@
 from collections.abc import Sequence
 from html import escape
 
+from app.views import charts
 from app.views.markup import command, items, link, picture
 from rlr_core.session.records import UploadRecord
 
 
 def taste(sentence: str, num_answers: int, agreement: float | None) -> str:
     """The panel beside the question; `agreement` is with answers kept out of the fit, 0.5 being chance."""
-    meter = ""
-    if agreement is not None:
-        percent = round(100 * agreement)
-        meter = (
-            f'<div class="meter calm" role="meter" aria-label="Agreement with answers kept out of the fit" aria-valuemin="0" aria-valuemax="100" '
-            f'aria-valuenow="{percent}"><i style="width:{percent}%"></i></div>'
-        )
-    action = link("learn", "Learn from this", "button strong") if num_answers else ""
-    return f'<section class="panel learned"><h3>What the studio has learned</h3><p>{escape(sentence)}</p>{meter}<div class="buttons">{action}</div></section>'
+    known = "" if agreement is None else charts.meter("Answers foretold", 100 * agreement, 100, "Guessing would reach the middle.", "calm")
+    action = f'<div class="buttons">{link("learn", "Learn from this", "button strong")}</div>' if num_answers else ""
+    return f'<section class="panel learned"><h3>What the studio has learned</h3><p>{escape(sentence)}</p>{known}{action}</section>'
 
 
 def uploads(records: Sequence[UploadRecord]) -> str:
