@@ -47,7 +47,7 @@ def test_exact_gradient_by_finite_differences(chain, reward):
             values = []
             for shift in (1e-5, -2e-5):
                 parameter.detach().view(-1)[index] += shift
-                values.append(float(chain.expected_reward(reward)))
+                values.append(chain.expected_reward(reward).item())
             parameter.detach().view(-1)[index] += 1e-5
             assert (values[0] - values[1]) / 2e-5 == pytest.approx(float(gradient.view(-1)[index]), rel=1e-6, abs=1e-8)
 
