@@ -97,13 +97,14 @@ class BaseModel:
 
     Attributes:
         name: what the model is called.
+        pipeline: the pipeline itself, its UNet with the adapter on.
         image_size: height and width of its pictures, in pixels.
     """
 
     def __init__(self, name: str, pipeline: StableDiffusionPipeline, adapter: AdapterConfig) -> None:
         self.name = name
         self.image_size: int = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
-        self._pipeline = pipeline
+        self.pipeline = pipeline
         for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
             part.requires_grad_(False).eval()
         self._adapter = Adapter(pipeline.unet, adapter)
@@ -111,7 +112,7 @@ class BaseModel:
 
     def chain(self, sampler: SamplerConfig) -> StableDiffusionChain:
         """The model as a chain; its settings are fixed from here on."""
-        return StableDiffusionChain(self._pipeline, self._adapter, sampler)
+        return StableDiffusionChain(self.pipeline, self._adapter, sampler)
 
     def condition(self, prompts: Sequence[str], sampler: SamplerConfig) -> Condition:
         """The prompts as a chain's condition, one prompt a chain."""
@@ -125,7 +126,7 @@ class BaseModel:
     @torch.no_grad()
     def _encode(self, text: str) -> Tensor:
         """A text's embedding, shape (tokens, width)."""
-        return self._pipeline.encode_prompt(text, self._pipeline.unet.device, 1, False)[0][0]
+        return self.pipeline.encode_prompt(text, self.pipeline.unet.device, 1, False)[0][0]
 
     def evaluations_per_step(self, sampler: SamplerConfig) -> int:
         """Network evaluations a chain and step."""

@@ -45,8 +45,8 @@ def test_a_folder_gives_the_pipelines_pictures(saved):
 def test_weights_kept_in_half_precision_are_used_in_float32(folder):
     tiny_pipeline(dtype=torch.float32).to(torch.float16).save_pretrained(folder)
     model = load_base_model(str(folder), ADAPTER, CPU)
-    assert {p.dtype for p in model._pipeline.unet.parameters()} == {torch.float32}
-    assert {p.dtype for p in model._pipeline.text_encoder.parameters()} == {torch.float32}
+    assert {p.dtype for p in model.pipeline.unet.parameters()} == {torch.float32}
+    assert {p.dtype for p in model.pipeline.text_encoder.parameters()} == {torch.float32}
 
 
 def test_a_folder_without_an_index_is_refused(tmp_path):

@@ -56,7 +56,7 @@ def test_sampling_is_the_stock_pipelines(dtype, eta, guidance_scale, vae, predic
     model = make_model(vae=vae, prediction_type=prediction_type, dtype=dtype, **schedule)
     train_a_little(model)
     sampler = SamplerConfig(num_inference_steps=5, guidance_scale=guidance_scale, eta=eta)
-    ours, stock = our_images(model, sampler), stock_images(model._pipeline, sampler)
+    ours, stock = our_images(model, sampler), stock_images(model.pipeline, sampler)
     assert ours.shape == (4, 3, 16, 16) and ours.std() > 0.01
     # The stock loop's coefficients are float32 whatever the states are.
     torch.testing.assert_close(ours, stock, rtol=0, atol=1e-5)
@@ -109,7 +109,7 @@ def test_gradients_reach_the_adapter_and_the_state_and_nothing_else(vae):
     parameters = chain.parameters()
     assert all(tensor.grad is not None and tensor.grad.abs().max() > 0 for tensor in parameters)
     ours = {id(tensor) for tensor in parameters}
-    pipeline = model._pipeline
+    pipeline = model.pipeline
     others = [p for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder) for p in part.parameters() if id(p) not in ours]
     assert others and not any(tensor.requires_grad or tensor.grad is not None for tensor in others)
 
