@@ -13,7 +13,7 @@ from typing import Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from rlr_core.anchor import Anchor, divergence_gradient
@@ -36,19 +36,16 @@ class RoundState:
     adapter: dict[str, Tensor]
     optimizer: dict[str, Tensor] = field(default_factory=dict)
 
-    def save(self, path: Path) -> None:
-        """Write one safetensors file, whole or not at all."""
+    def to_bytes(self) -> bytes:
+        """The content of a safetensors file."""
         tensors = {f"adapter/{name}": tensor.contiguous() for name, tensor in self.adapter.items()}
         tensors |= {f"optimizer/{name}": tensor.contiguous() for name, tensor in self.optimizer.items()}
         numbers = {"update": self.update, "reward_scale": self.reward_scale, "anchor": asdict(self.anchor)}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".new")
-        save_file(tensors, temporary, metadata={"round": json.dumps(numbers)})
-        temporary.replace(path)
+        return save(tensors, metadata={"round": json.dumps(numbers)})
 
     @classmethod
     def load(cls, path: Path) -> "RoundState":
-        """Read what `save` wrote."""
+        """Read a file of what `to_bytes` gave."""
         try:
             with safe_open(path, framework="pt") as opened:
                 numbers = json.loads(opened.metadata()["round"])

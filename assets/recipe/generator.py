@@ -20,6 +20,7 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from assets.recipe.attention import PlainAttention
 from assets.recipe.data import STYLES, Record, load
 from assets.recipe.tokenizer import train_tokenizer
 from assets.recipe.vae import to_tensor
@@ -76,6 +77,7 @@ def make_scheduler() -> DDIMScheduler:
         timestep_spacing="trailing",
         clip_sample=False,
         set_alpha_to_one=False,
+        steps_offset=1,
     )
 
 
@@ -195,8 +197,9 @@ def train(folder: Path, minutes: float) -> None:
     data, tokenizer = prepare(folder)
     torch.manual_seed(0)
     networks = Networks(tokenizer).to(memory_format=torch.channels_last)
+    networks.unet.set_attn_processor(PlainAttention())
     average = copy.deepcopy(networks).requires_grad_(False)
-    optimizer = torch.optim.AdamW(networks.parameters(), betas=(0.9, 0.99), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(networks.parameters(), betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     state = {"spent": 0.0, "update": 0, "curve": []}
     checkpoint = folder / "generator.pt"
     if checkpoint.exists():

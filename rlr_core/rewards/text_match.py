@@ -27,12 +27,16 @@ class TextMatch:
         return (self._encoder.images(images) * self._encoder.texts(prompts)).sum(1)
 
     @torch.no_grad()
-    def text_margin(self, images: Tensor, prompts: Sequence[str], wrong_prompts: Sequence[str]) -> float:
-        """Mean cosine with the own prompt minus mean cosine with the wrong ones, over B pictures: 0 if pictures ignore their prompts."""
+    def text_margins(self, images: Tensor, prompts: Sequence[str], among: Sequence[str]) -> Tensor:
+        """Each picture's cosine with its own prompt minus the mean cosine with all other prompts in `among`, shape (B,).
+
+        On average 0 if pictures ignore their prompts.
+        """
         seen = self._encoder.images(images)
         right = (seen * self._encoder.texts(prompts)).sum(1)
-        wrong = (seen @ self._encoder.texts(wrong_prompts).T).mean(1)
-        return float((right - wrong).mean())
+        scores = seen @ self._encoder.texts(among).T
+        is_other = torch.tensor([[float(other != prompt) for other in among] for prompt in prompts], device=scores.device)
+        return right - (scores * is_other).sum(1) / is_other.sum(1)
 
     @torch.no_grad()
     def retrieval_accuracy(self, images: Tensor, prompts: Sequence[str], among: Sequence[str]) -> float:

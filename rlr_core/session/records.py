@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig
+from rlr_core.errors import RLRError
 
 Choice = Literal["a", "b", "tie", "both_bad", "skip"]
 RoundStatus = Literal["queued", "running", "done", "budget_spent", "stopped", "failed", "interrupted"]
@@ -117,6 +118,13 @@ class RoundRecord:
     config: RoundConfig | None
     created_at: float
     status: RoundStatus
+
+    @property
+    def lesson(self) -> tuple[str, RoundConfig]:
+        """The parent's id and the settings it was learned with; round 0 raises RLRError."""
+        if self.parent_id is None or self.config is None:
+            raise RLRError("Round 0 is the base model, which learned nothing: choose a later round.")
+        return self.parent_id, self.config
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,314 @@
+"""The engine: one loaded model and all that is done with it. It lives in the worker's thread; everything it makes goes into the store.
+
+Every method takes `check`, which is called before each denoising step and raises Cancelled when the person asked to stop.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import cast
+
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor
+
+from rlr_core.anchor import trajectory_divergence
+from rlr_core.chain import MeteredChain, Reward
+from rlr_core.config import AUTOMATIC, RoundConfig, from_mapping
+from rlr_core.errors import RLRError
+from rlr_core.estimators.estimate import Estimator
+from rlr_core.estimators.registry import ESTIMATORS
+from rlr_core.paths import assets_folder
+from rlr_core.pipelines.device import best_device
+from rlr_core.pipelines.loading import load_base_model
+from rlr_core.pipelines.stable_diffusion import BaseModel
+from rlr_core.plugin import find
+from rlr_core.preference.clip import ClipEncoder
+from rlr_core.preference.features import FeatureEncoder
+from rlr_core.preference.taste import Outcome, Taste, fit_taste
+from rlr_core.rewarding import measure
+from rlr_core.rewards.registry import REWARDS
+from rlr_core.rewards.resources import RewardResources
+from rlr_core.rewards.text_match import TextMatch
+from rlr_core.rng import derive_seed, generator, image_generators
+from rlr_core.round import Round, RoundState, UpdateReport, draw_prompts
+from rlr_core.sampling import Trajectory, sample
+from rlr_core.session.files import explained, write_atomically
+from rlr_core.session.records import PairRecord, RoundRecord, SampleRecord, SessionRecord
+from rlr_core.session.store import Store
+from rlr_core.twins import make_twins
+
+Check = Callable[[], None]
+STATE_FILE = "state.safetensors"
+TASTE_FILE = "taste.safetensors"
+# Twins that part late look alike: the interface lies in this first share of the steps.
+INTERFACE_SHARE = 0.3
+# Pairs are made in aligned groups that share an interface, so that a group is one batch.
+PAIR_GROUP = 4
+SAMPLING_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A round's adapter on prompts and seeds of one's choice; every tensor has one number a picture.
+
+    Attributes:
+        rewards: as the reward gives them.
+        divergences: from the base model, in nats a trajectory.
+        text_margins: cosine with the picture's own prompt minus the mean cosine with the other prompts, by the embedded CLIP.
+    """
+
+    rewards: Tensor
+    divergences: Tensor
+    text_margins: Tensor
+
+
+class Engine:
+    """Loads one base model at a time and works with it for any session."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._loaded: tuple[object, BaseModel] | None = None
+        self._device = best_device()
+        self.network_evaluations = 0
+
+    @cached_property
+    def _clip_folder(self) -> Path:
+        return assets_folder() / "clip"
+
+    def load(self, session: SessionRecord) -> BaseModel:
+        """The session's base model, with an adapter of the session's shape; loaded once."""
+        key = (session.base_model, session.adapter)
+        if self._loaded is None or self._loaded[0] != key:
+            self._loaded = None
+            self._loaded = (key, load_base_model(session.base_model, session.adapter, self._device))
+        return self._loaded[1]
+
+    # Pictures
+
+    def sample(self, session: SessionRecord, round_id: str, prompts: Sequence[str], seeds: Sequence[int], check: Check) -> Trajectory:
+        """The pictures of prompts and seeds with a round's adapter; the same noise for the same seed in every round and session."""
+        model = self.load(session)
+        model.load_adapter_state(self.adapter(session, round_id))
+        chain = self._chain(session, model, check)
+        generators = [generator(seed, "picture") for seed in seeds]
+        trajectory = sample(chain, model.condition(prompts, session.sampler), generators)
+        self.network_evaluations += chain.network_evaluations
+        return trajectory
+
+    def make_samples(  # noqa: PLR0913 - what a sample is, and when to stop
+        self, session: SessionRecord, round_id: str, purpose: str, prompts: Sequence[str], seeds: Sequence[int], check: Check
+    ) -> list[SampleRecord]:
+        """Sample pictures to be shown and keep them under `purpose`."""
+        made = []
+        for first in range(0, len(prompts), SAMPLING_BATCH):
+            rows = slice(first, first + SAMPLING_BATCH)
+            images = self.sample(session, round_id, prompts[rows], seeds[rows], check).images
+            for image, prompt, seed in zip(images, prompts[rows], seeds[rows], strict=True):
+                image_id = self._store.put_image(to_pillow(image)).id
+                made.append(SampleRecord(session.id, round_id, purpose, prompt, seed, image_id))
+                self._store.add_sample(made[-1])
+        return made
+
+    def adapter(self, session: SessionRecord, round_id: str) -> dict[str, Tensor]:
+        """A round's adapter; the base model's is a fresh one, which changes nothing."""
+        record = self._store.round(round_id)
+        if record.parent_id is None:
+            model = self.load(session)
+            model.reset_adapter(derive_seed(session.seed, "adapter"))
+            return model.adapter_state()
+        return RoundState.load(self._store.round_folder(round_id) / STATE_FILE).adapter
+
+    def _chain(self, session: SessionRecord, model: BaseModel, check: Check) -> MeteredChain:
+        return MeteredChain(model.chain(session.sampler), check, model.evaluations_per_step(session.sampler))
+
+    # Questions
+
+    def make_pairs(self, session: SessionRecord, count: int, check: Check) -> list[PairRecord]:
+        """At least `count` new questions for the session's current round: antithetic twins, in whole groups."""
+        if session.sampler.eta == 0:
+            raise RLRError("eta = 0.0: the two pictures of a question differ by the noise of one step, and there is none. Use eta > 0.")
+        made: list[PairRecord] = []
+        while len(made) < count:
+            made += self._make_group(session, self._store.next_pair_number(session.id) // PAIR_GROUP, check)
+        return made
+
+    def _make_group(self, session: SessionRecord, group: int, check: Check) -> list[PairRecord]:
+        model = self.load(session)
+        model.load_adapter_state(self.adapter(session, session.current_round_id))
+        chain = self._chain(session, model, check)
+        drawing = generator(session.seed, "pairs", group)
+        step = int(torch.randint(max(1, round(INTERFACE_SHARE * chain.num_steps)), (), generator=drawing))
+        sides = torch.randint(2, (PAIR_GROUP,), generator=drawing).tolist()
+        prompts = self._question_prompts(session, group)
+        generators = image_generators(session.seed, "pairs", count=PAIR_GROUP, first=group * PAIR_GROUP)
+        trajectory = sample(chain, model.condition(prompts, session.sampler), generators)
+        twins = make_twins(chain, trajectory, step)
+        self.network_evaluations += chain.network_evaluations
+        pairs = []
+        for row, (prompt, is_a_plus) in enumerate(zip(prompts, sides, strict=True)):
+            plus, minus = (self._store.put_image(to_pillow(images[row])).id for images in (twins.images_plus, twins.images_minus))
+            pair = PairRecord(
+                session_id=session.id,
+                round_id=session.current_round_id,
+                number=group * PAIR_GROUP + row,
+                prompt=prompt,
+                image_a=plus if is_a_plus else minus,
+                image_b=minus if is_a_plus else plus,
+                is_a_plus=bool(is_a_plus),
+                step=step,
+            )
+            self._keep_trajectory(pair, trajectory, row)
+            self._store.add_pair(pair)
+            pairs.append(pair)
+        return pairs
+
+    def _question_prompts(self, session: SessionRecord, group: int) -> list[str]:
+        numbers = range(group * PAIR_GROUP, (group + 1) * PAIR_GROUP)
+        size = len(session.prompts)
+        return [
+            draw_prompts(session.prompts, size, derive_seed(session.seed, "pairs", "prompts", number // size))[number % size]
+            for number in numbers
+        ]
+
+    def _keep_trajectory(self, pair: PairRecord, trajectory: Trajectory, row: int) -> None:
+        # Enough for the half-order gradient of any sub-chain that ends at the interface.
+        last = pair.step + 1
+        save_file(
+            {
+                "states": trajectory.states[: last + 1, row].contiguous().cpu(),
+                "noises": trajectory.noises[:last, row].contiguous().cpu(),
+            },
+            self._store.trajectory_path(pair.id),
+            metadata={"prompt": pair.prompt, "round": pair.round_id, "step": str(pair.step)},
+        )
+
+    # Taste
+
+    @cached_property
+    def _text_match(self) -> TextMatch:
+        return TextMatch(ClipEncoder(self._clip_folder, self._device))
+
+    @cached_property
+    def _features(self) -> FeatureEncoder:
+        return FeatureEncoder(self._clip_folder, self._device)
+
+    def fit_taste(self, session: SessionRecord) -> Taste:
+        """The person's taste, from all valid answers and uploads of the session."""
+        pairs = [pair for pair in self._store.pairs(session.id) if pair.choice not in (None, "skip")]
+        uploads = self._store.uploads(session.id)
+        liked, disliked = ([upload.image_id for upload in uploads if upload.liked is wanted] for wanted in (True, False))
+        return fit_taste(
+            self._encode([pair.image_a for pair in pairs]),
+            self._encode([pair.image_b for pair in pairs]),
+            [cast(Outcome, pair.choice) for pair in pairs],
+            liked=self._encode(liked),
+            disliked=self._encode(disliked),
+            reference=self._encode([sample.image_id for sample in self._store.samples(session.id)][-32:]),
+        )
+
+    @torch.no_grad()
+    def _encode(self, image_ids: Sequence[str]) -> Tensor:
+        pictures = [from_pillow(Image.open(self._store.image_path(each))) for each in image_ids]
+        rows = [self._features(picture[None].to(self._device)).cpu() for picture in pictures]
+        return torch.cat(rows) if rows else self._features(torch.ones(1, 3, 8, 8, device=self._device))[:0].cpu()
+
+    # Rounds
+
+    def updates(self, session: SessionRecord, record: RoundRecord, check: Check) -> Iterator[UpdateReport]:
+        """Run a round, or go on with one that was interrupted; yields each update's report once its state is on the disk."""
+        (_, config), folder = record.lesson, self._store.round_folder(record.id)
+        seed = derive_seed(session.seed, "round", record.number, config.seed) % 2**31
+        model = self.load(session)
+        chain = self._chain(session, model, check)
+        reward = self.reward(session, record)
+        estimator = make_estimator(config, reward.is_differentiable)
+        round_ = Round(
+            model,
+            chain,
+            lambda prompts: model.condition(prompts, session.sampler),
+            session.prompts,
+            reward,
+            estimator,
+            replace(config, seed=seed),
+        )
+        for state, report in round_.updates(self._state(session, record, round_)):
+            self.network_evaluations += report.network_evaluations
+            self._store.add_metrics(record.id, report.update, metrics_of(report))
+            self._keep_state(folder / STATE_FILE, state)
+            yield report
+
+    def _state(self, session: SessionRecord, record: RoundRecord, round_: Round) -> RoundState:
+        path = self._store.round_folder(record.id) / STATE_FILE
+        if path.exists():
+            return RoundState.load(path)
+        parent_id, _ = record.lesson
+        parent = self._store.round_folder(parent_id) / STATE_FILE
+        kl = RoundState.load(parent).anchor.kl if parent.exists() else 0.0
+        return round_.start(self.adapter(session, parent_id), kl)
+
+    def _keep_state(self, path: Path, state: RoundState) -> None:
+        with explained(self._store.root):
+            write_atomically(path, state.to_bytes())
+
+    def reward(self, session: SessionRecord, record: RoundRecord) -> Reward:
+        """The round's reward; a taste is fitted once, when the round begins, and kept with it."""
+        path = self._store.round_folder(record.id) / TASTE_FILE
+        name = record.lesson[1].reward
+        if name == "taste" and not path.exists():
+            self.fit_taste(session).save(path)
+        return self._reward(name, Taste.load(path) if path.exists() else None)
+
+    def _reward(self, name: str, taste: Taste | None) -> Reward:
+        plugin = find(REWARDS, "reward", name)
+        return plugin.factory(plugin.settings(), RewardResources(self._clip_folder, taste, self._device))
+
+    # Figures
+
+    def measure(  # noqa: PLR0913 - what is measured, where, and when to stop
+        self, session: SessionRecord, round_id: str, reward: str, prompts: Sequence[str], seeds: Sequence[int], check: Check
+    ) -> Measurement:
+        """Reward, divergence and text match of a round's adapter; every prompt with its seed."""
+        asked = self._reward(reward, None)
+        parts = []
+        for first in range(0, len(prompts), SAMPLING_BATCH):
+            rows = slice(first, first + SAMPLING_BATCH)
+            trajectory = self.sample(session, round_id, prompts[rows], seeds[rows], check)
+            chain = self._chain(session, self.load(session), check)
+            parts.append(
+                (
+                    measure(asked, trajectory.images, prompts[rows]).cpu(),
+                    trajectory_divergence(chain, trajectory).cpu(),
+                    self._text_match.text_margins(trajectory.images, prompts[rows], sorted(set(prompts))).cpu(),
+                )
+            )
+        return Measurement(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def make_estimator(config: RoundConfig, reward_is_differentiable: bool) -> Estimator:
+    """The estimator a round asks for; "automatic" is first order and twins, or twins alone for a reward without derivatives."""
+    chosen = {True: "rlr_antithetic", False: "antithetic_half_order"}[reward_is_differentiable]
+    name = chosen if config.estimator == AUTOMATIC else config.estimator
+    plugin = find(ESTIMATORS, "estimator", name)
+    return plugin.factory(from_mapping(plugin.settings, config.estimator_settings))
+
+
+def metrics_of(report: UpdateReport) -> dict[str, float]:
+    """The report's figures by name, its parts' norms as "norm/<part>"."""
+    figures = {name: float(value) for name, value in vars(report).items() if name not in ("update", "part_norms")}
+    return figures | {f"norm/{name}": value for name, value in report.part_norms.items()}
+
+
+def to_pillow(image: Tensor) -> Image.Image:
+    """(3, H, W) in [0, 1] to 8 bits a channel."""
+    pixels = image.detach().clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).cpu()
+    return Image.frombytes("RGB", (pixels.shape[1], pixels.shape[0]), bytes(pixels.contiguous().numpy()))
+
+
+def from_pillow(image: Image.Image) -> Tensor:
+    """A picture to (3, H, W) in [0, 1]."""
+    rgb = image.convert("RGB")
+    pixels = torch.frombuffer(bytearray(rgb.tobytes()), dtype=torch.uint8)
+    return pixels.view(rgb.height, rgb.width, 3).permute(2, 0, 1).float() / 255

@@ -1,0 +1,529 @@
+"""The facade: everything a page or a script can do, in the user's words.
+
+Importing it is light; the heavy libraries are loaded in the worker's thread when the first job needs them, so a page is up before them.
+"""
+
+import importlib
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig, from_mapping, validate
+from rlr_core.errors import Cancelled, RLRError
+from rlr_core.paths import assets_folder
+from rlr_core.session.events import Failed, PairsReady, PicturesReady, RoundEnded, RoundQueued, RoundStarted, TasteFitted, UpdateDone
+from rlr_core.session.records import Choice, PairRecord, RoundRecord, SampleRecord, SessionRecord, UploadRecord
+from rlr_core.session.store import Store
+from rlr_core.session.uploads import read_upload
+from rlr_core.session.worker import Job, Worker
+
+if TYPE_CHECKING:
+    from rlr_core.engine import Engine, Measurement
+
+STRIP_PROMPTS = 4
+STRIP_SEED = 7
+STRIP_EVERY = 4
+REFERENCE_PICTURES = 16
+MAX_PROMPTS = 1000
+MAX_PROMPT_CHARACTERS = 500
+URGENT, USUAL, IDLE = 0, 1, 2
+ROUND_LABEL = "Round"
+
+
+@dataclass(frozen=True)
+class Named:
+    """One entry of a list a person chooses from."""
+
+    name: str
+    label: str
+    help: str
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """What the worker is at, or what it did last."""
+
+    label: str
+    state: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class TasteSummary:
+    """What is known of a person's taste.
+
+    Attributes:
+        agreement_held_out: share of answers that a taste fitted without them foretells; None before there are enough.
+        is_stale: there are answers or uploads that it does not know yet.
+    """
+
+    num_answers: int
+    num_uploads: int
+    agreement_held_out: float | None
+    is_stale: bool
+
+    @property
+    def sentence(self) -> str:
+        """In words."""
+        if self.num_answers + self.num_uploads == 0:
+            return "Nothing learned yet: answer a few questions."
+        known = f"{self.num_answers} answer{'s' * (self.num_answers != 1)}"
+        if self.num_uploads:
+            known += f" and {self.num_uploads} upload{'s' * (self.num_uploads != 1)}"
+        if self.agreement_held_out is None:
+            return f"{known}. A few more, and it can be said how well your taste is understood."
+        return f"{known}. What was learned foretells {self.agreement_held_out:.0%} of the answers that were kept from it; chance is 50%."
+
+
+@dataclass(frozen=True)
+class RoundProgress:
+    """How a round is doing; series are (update, value) or (update, mean, standard error)."""
+
+    round_id: str
+    status: str
+    update: int
+    num_updates: int
+    seconds_left: float | None
+    rewards: tuple[tuple[int, float, float], ...]
+    kl: tuple[tuple[int, float], ...]
+    kl_budget: float
+    gradient_norm: float | None
+    part_norms: dict[str, float]
+    sentence: str
+
+
+@dataclass(frozen=True)
+class StripRow:
+    """One prompt and seed before and after a round; a picture that is not there yet is None."""
+
+    prompt: str
+    seed: int
+    before: str | None
+    after: str | None
+
+
+class Studio:
+    """One workspace, one worker, one model at a time."""
+
+    def __init__(self, workspace: Path) -> None:
+        self.store = Store(workspace)
+        self._worker = Worker()
+        self._engine: Engine | None = None
+        self._last: Job | None = None
+        self._queued: dict[str, Job] = {}
+        self._submitting = threading.Lock()
+
+    def close(self) -> None:
+        """Stop all work and give the workspace back."""
+        self._worker.close()
+        self.store.close()
+
+    def engine(self) -> "Engine":
+        """The engine; for the worker's thread only. The first call imports the heavy libraries."""
+        if self._engine is None:
+            self._engine = importlib.import_module("rlr_core.engine").Engine(self.store)
+        return self._engine
+
+    def submit(self, label: str, work: Any, priority: int = USUAL) -> Job:  # noqa: ANN401 - Job -> anything
+        """Queue work for the worker's thread; `work` is called with its Job."""
+        self._last = self._worker.submit(label, work, priority)
+        return self._last
+
+    def submit_once(self, key: str, label: str, work: Any, priority: int = IDLE) -> Job:  # noqa: ANN401
+        """Queue work unless the same work is already waiting or running."""
+        with self._submitting:
+            waiting = self._queued.get(key)
+            if waiting is None or waiting.has_ended:
+                waiting = self._queued[key] = self._worker.submit(label, work, priority)
+            return waiting
+
+    def run(self, label: str, work: Any, priority: int = URGENT) -> Any:  # noqa: ANN401
+        """Do work in the worker's thread, wait, and return what it returns or raise what it raises."""
+        return self._worker.run(label, work, priority)
+
+    def running(self) -> Job | None:
+        """The job at work, if any."""
+        return next((job for job in self._worker.jobs() if job.state in ("running", "paused")), None)
+
+    def learning_jobs(self) -> tuple[Job, ...]:
+        """The rounds at work or waiting."""
+        return tuple(job for job in self._worker.jobs() if job.label.startswith(ROUND_LABEL))
+
+    def job(self) -> JobStatus | None:
+        """The job at work, or else the last one asked for."""
+        job = self.running() or self._last
+        return None if job is None else JobStatus(job.label, job.state, job.error or "")
+
+    def warm_up(self, base_model: str) -> Job:
+        """Load the heavy libraries and the model ahead of their first use."""
+        session = SessionRecord("", base_model, AdapterConfig(), SamplerConfig(), (), 0, "", 0.0)
+        return self.submit(f"Loading {base_model}", lambda job: self.engine().load(session) and None)
+
+    # Lists to choose from
+
+    def presets(self) -> dict[str, RoundConfig]:
+        """The shipped settings of a round by name: careful, normal, bold."""
+        files = sorted((assets_folder() / "presets").glob("*.json"))
+        read = {path.stem: from_mapping(RoundConfig, json.loads(path.read_text())) for path in files}
+        return dict(sorted(read.items(), key=lambda item: item[1].kl_budget))
+
+    def rewards(self) -> list[Named]:
+        """The rewards, once the heavy libraries are loaded; before that, the person's own taste alone."""
+        if self._engine is None:
+            return [Named("taste", "My taste", "What your answers and uploads taught.")]
+        registry = importlib.import_module("rlr_core.rewards.registry").REWARDS
+        return [Named(name, plugin.label, plugin.help) for name, plugin in registry.items()]
+
+    def shipped_prompts(self, name: str) -> tuple[str, ...]:
+        """A shipped list of prompts: "emoji", "emoji-held-out" or "animals"."""
+        return tuple((assets_folder() / "prompts" / f"{name}.txt").read_text().split("\n")[:-1])
+
+    # Sessions
+
+    def create_session(
+        self,
+        base_model: str = "emoji",
+        prompts: Sequence[str] = (),
+        seed: int = 0,
+        sampler: SamplerConfig | None = None,
+        adapter: AdapterConfig | None = None,
+    ) -> "Session":
+        """A new session; without prompts it uses the shipped list. Raises RLRError for settings that cannot work."""
+        sampler, adapter = sampler or SamplerConfig(), adapter or AdapterConfig()
+        validate(sampler, adapter)
+        if not base_model.strip():
+            raise RLRError("The base model's name is empty: choose one of the list, a folder, a .safetensors file or a hub id.")
+        chosen = tuple(prompts) or self.shipped_prompts("emoji" if base_model == "emoji" else "animals")
+        return Session(self, self.store.create_session(base_model.strip(), checked_prompts(chosen), seed, adapter, sampler).id)
+
+    def sessions(self) -> tuple[SessionRecord, ...]:
+        """All sessions, the oldest first."""
+        return self.store.sessions()
+
+    def session(self, session_id: str) -> "Session":
+        """The session called so; RLRError if there is none."""
+        return Session(self, self.store.session(session_id).id)
+
+    def latest_session(self) -> "Session | None":
+        """The newest session."""
+        records = self.store.sessions()
+        return Session(self, records[-1].id) if records else None
+
+    def picture(self, image_id: str) -> Path:
+        """A stored picture's file; anything but the hash of one raises RLRError."""
+        self.store.image(image_id)
+        return self.store.image_path(image_id)
+
+
+def checked_prompts(prompts: Sequence[str]) -> tuple[str, ...]:
+    """The prompts without surrounding space; an empty or overlong one raises RLRError."""
+    if len(prompts) > MAX_PROMPTS:
+        raise RLRError(f"There are {len(prompts)} prompts, more than the {MAX_PROMPTS} a session holds: leave some out.")
+    for number, prompt in enumerate(prompts, start=1):
+        if not prompt.strip():
+            raise RLRError(f"Prompt {number} is empty, so there is nothing to draw: write what the picture should show, or remove it.")
+        if len(prompt) > MAX_PROMPT_CHARACTERS:
+            raise RLRError(
+                f"Prompt {number} has {len(prompt)} characters; a model reads no more than {MAX_PROMPT_CHARACTERS}. Make it shorter."
+            )
+    return tuple(prompt.strip() for prompt in prompts)
+
+
+class Session:
+    """One person's work with one base model."""
+
+    def __init__(self, studio: Studio, session_id: str) -> None:
+        self.id = session_id
+        self._studio = studio
+        self._store = studio.store
+
+    @property
+    def record(self) -> SessionRecord:
+        """The session as it is now."""
+        return self._store.session(self.id)
+
+    # Pictures
+
+    def generate(self, prompts: Sequence[str], seed: int) -> Job:
+        """Make a picture of each prompt with the current round; they become previews."""
+        checked = checked_prompts(prompts)
+        if not checked:
+            raise RLRError("There is no prompt, so there is nothing to draw: write one.")
+
+        def work(job: Job) -> None:
+            record = self.record
+            seeds = [seed + number for number in range(len(checked))]
+            made = self._studio.engine().make_samples(record, record.current_round_id, "preview", checked, seeds, job.check)
+            self._store.report(self.id, PicturesReady(record.current_round_id, "preview", tuple(sample.image_id for sample in made)))
+
+        return self._studio.submit("Making pictures", work, URGENT)
+
+    def previews(self, limit: int = 4) -> tuple[SampleRecord, ...]:
+        """The last pictures made."""
+        return tuple(sample for sample in self._store.samples(self.id) if sample.purpose == "preview")[-limit:]
+
+    # Questions and answers
+
+    def prepare_pairs(self, ahead: int = 12) -> None:
+        """See to it that about `ahead` questions wait; the work is done in the background."""
+        if len(self.open_pairs(ahead)) < ahead:
+            self._studio.submit_once(f"pairs {self.id}", "Preparing questions", lambda job: self._make_pairs(ahead, job))
+
+    def next_pairs(self, count: int) -> tuple[PairRecord, ...]:
+        """The next `count` open questions; waits until they are made."""
+        self._studio.run("Preparing questions", lambda job: self._make_pairs(count, job))
+        return self.open_pairs(count)
+
+    def _make_pairs(self, ahead: int, job: Job) -> None:
+        try:
+            while (missing := ahead - len(self.open_pairs(ahead))) > 0:
+                made = self._studio.engine().make_pairs(self.record, min(missing, 1), job.check)
+                self._store.report(self.id, PairsReady(tuple(pair.id for pair in made)))
+        except RLRError as problem:
+            self._store.report(self.id, Failed("Preparing questions", str(problem)))
+            raise
+
+    def open_pairs(self, limit: int = 4) -> tuple[PairRecord, ...]:
+        """Questions of the current round that wait for an answer."""
+        return self._store.open_pairs(self.id, self.record.current_round_id)[:limit]
+
+    def answer(self, pair_id: str, choice: Choice, press_id: str | None = None) -> None:
+        """Answer a question of this session; the same press counts once however often it arrives."""
+        if self._store.pair(pair_id).session_id != self.id:
+            raise RLRError(f"The question '{pair_id}' belongs to another session: answer one of this session's.")
+        self._store.answer(pair_id, choice, press_id)
+
+    def undo_answer(self) -> str | None:
+        """Take the last answer back; its question is open again, and its id is returned."""
+        undone = self._store.undo_last_answer(self.id)
+        return undone.pair_id if undone else None
+
+    def num_answers(self) -> int:
+        """Answered questions, skipped ones not counted."""
+        return self._store.pair_counts(self.id).answered
+
+    # Uploads
+
+    def upload(self, data: bytes, liked: bool) -> UploadRecord:
+        """Keep a picture the person likes or dislikes; re-encoded, nothing of the file but its pixels is kept."""
+        image = self._store.put_image(read_upload(data))
+        record = UploadRecord(self.id, image.id, liked)
+        self._store.add_upload(record)
+        return record
+
+    def remove_upload(self, upload_id: str) -> None:
+        """Forget an upload."""
+        self._store.remove_upload(self.id, upload_id)
+
+    def uploads(self) -> tuple[UploadRecord, ...]:
+        """The pictures the person brought along."""
+        return self._store.uploads(self.id)
+
+    # Taste
+
+    def taste(self) -> TasteSummary:
+        """What is known of the taste; `refresh_taste` brings it up to date."""
+        answered, uploaded = self._store.pair_counts(self.id).answered, len(self.uploads())
+        fitted = self._last_event("taste_fitted")
+        known = (fitted["num_answers"], fitted["num_uploads"]) if fitted else None
+        agreement = fitted["agreement_held_out"] if fitted else None
+        return TasteSummary(answered, uploaded, agreement, is_stale=known != (answered, uploaded))
+
+    def refresh_taste(self) -> None:
+        """Fit the taste in the background if answers have come since."""
+        summary = self.taste()
+        if summary.is_stale and summary.num_answers + summary.num_uploads:
+            self._studio.submit_once(f"taste {self.id}", "Learning your taste", self._fit_taste)
+
+    def _fit_taste(self, job: Job) -> None:
+        job.check()
+        answered, uploaded = self._store.pair_counts(self.id).answered, len(self.uploads())
+        if answered + uploaded:
+            self._make_references(job)
+            fitted = self._studio.engine().fit_taste(self.record)
+            self._store.report(self.id, TasteFitted(answered, uploaded, fitted.agreement_held_out))
+
+    def _make_references(self, job: Job) -> None:
+        """Pictures of the base model, the standard that answers and uploads are compared with; made once."""
+        if not any(sample.purpose == "reference" for sample in self._store.samples(self.id)):
+            prompts = [self.record.prompts[number % len(self.record.prompts)] for number in range(REFERENCE_PICTURES)]
+            base = self._store.rounds(self.id)[0].id
+            self._studio.engine().make_samples(self.record, base, "reference", prompts, list(range(REFERENCE_PICTURES)), job.check)
+
+    def _last_event(self, kind: str) -> Any:  # noqa: ANN401 - a JSON payload
+        return next((event.payload for event in reversed(self._store.events(self.id)) if event.kind == kind), None)
+
+    # Rounds
+
+    def start_round(self, config: RoundConfig) -> Job:
+        """Learn from the current round on. Settings that cannot work raise at once; the round itself runs in the background."""
+        validate(config)
+        if config.reward == "taste" and self.num_answers() + len(self.uploads()) == 0:
+            raise RLRError("There are no answers yet, so there is no taste to learn: answer some questions, or choose another reward.")
+        self._refuse_while_learning()
+        record = self._store.create_round(self.record.current_round_id, config)
+        return self._run_round(record)
+
+    def resume_round(self, round_id: str) -> Job:
+        """Go on with a round that was stopped or interrupted."""
+        record = self.round(round_id)
+        if record.status not in ("stopped", "interrupted", "failed"):
+            raise RLRError(f"Round {record.number} is {record.status}, so there is nothing to resume: start a new round.")
+        self._refuse_while_learning()
+        self._store.lock.acquire()
+        self._store.report(self.id, RoundQueued(record.id))
+        return self._run_round(record)
+
+    def _refuse_while_learning(self) -> None:
+        busy = next((record for record in self.rounds() if record.status in ("queued", "running")), None)
+        if busy is not None:
+            raise RLRError(f"Round {busy.number} is still {busy.status}: wait for it, or stop it first.")
+
+    def _run_round(self, record: RoundRecord) -> Job:
+        return self._studio.submit(f"{ROUND_LABEL} {record.number}", lambda job: self._learn(record, job))
+
+    def _learn(self, record: RoundRecord, job: Job) -> None:
+        self._store.report(self.id, RoundStarted(record.id, record.lesson[1].num_updates))
+        try:
+            self._learn_updates(record, job)
+        except Cancelled:
+            self._end(record, "stopped", "Stopped. What was learned so far is kept: keep it, resume, or go on from an earlier round.")
+            raise
+        except RLRError as problem:
+            self._end(record, "failed", str(problem))
+            raise
+        except Exception as problem:
+            self._end(record, "failed", f"The program failed ({type(problem).__name__}: {problem}). Earlier rounds are untouched.")
+            raise
+
+    def _learn_updates(self, record: RoundRecord, job: Job) -> None:
+        engine, (parent_id, config) = self._studio.engine(), record.lesson
+        if config.reward == "taste":
+            self._make_references(job)
+        self._sample_strip(parent_id, "before", record.id, job)
+        update = 0
+        for report in engine.updates(self.record, record, job.check):
+            update = report.update
+            shown = (report.reward_mean, report.reward_error, report.kl_spent, report.gradient_norm, report.seconds)
+            self._store.report(self.id, UpdateDone(record.id, update, config.num_updates, *shown, report.part_norms))
+            if update % STRIP_EVERY == 0 and update < config.num_updates:
+                self._sample_strip(record.id, "after", record.id, job)
+        self._sample_strip(record.id, "after", record.id, job)
+        with self._store.transaction():
+            self._store.set_current_round(record.id)
+            if update < config.num_updates:
+                self._end(record, "budget_spent", f"The budget of {config.kl_budget:g} nats was spent after {update} updates.")
+            else:
+                self._end(record, "done", f"Done: {config.num_updates} updates.")
+
+    def _sample_strip(self, sampled_round: str, purpose: str, shown_round: str, job: Job) -> None:
+        prompts = self._strip_prompts()
+        seeds = [STRIP_SEED + number for number in range(len(prompts))]
+        made = self._studio.engine().make_samples(self.record, sampled_round, f"{purpose} {shown_round}", prompts, seeds, job.check)
+        self._store.report(self.id, PicturesReady(shown_round, purpose, tuple(sample.image_id for sample in made)))
+
+    def _strip_prompts(self) -> tuple[str, ...]:
+        return self.record.prompts[:STRIP_PROMPTS]
+
+    def _end(self, record: RoundRecord, outcome: Any, sentence: str) -> None:  # noqa: ANN401 - events.Outcome
+        self._store.report(self.id, RoundEnded(record.id, outcome, sentence))
+
+    def rounds(self) -> tuple[RoundRecord, ...]:
+        """The tree of rounds, the oldest first; number 0 is the base model."""
+        return self._store.rounds(self.id)
+
+    def round(self, round_id: str) -> RoundRecord:
+        """A round of this session."""
+        record = self._store.round(round_id)
+        if record.session_id != self.id:
+            raise RLRError(f"The round '{round_id}' belongs to another session: choose one of this session's.")
+        return record
+
+    def current_round(self) -> RoundRecord:
+        """The round that pictures and questions come from."""
+        return self._store.round(self.record.current_round_id)
+
+    def checkout(self, round_id: str) -> None:
+        """Go on from this round."""
+        record = self.round(round_id)
+        has_adapter = record.parent_id is None or (self._store.round_folder(record.id) / "state.safetensors").exists()
+        if not has_adapter or record.status in ("queued", "running"):
+            raise RLRError(f"Round {record.number} is {record.status} and has no adapter to use yet: choose another round.")
+        self._store.set_current_round(record.id)
+
+    def undo(self) -> RoundRecord:
+        """Go back to the round before the current one; nothing is deleted."""
+        current = self.current_round()
+        if current.parent_id is None:
+            raise RLRError("This is the base model: there is no round to undo.")
+        self._store.set_current_round(current.parent_id)
+        return self.current_round()
+
+    def stop(self) -> None:
+        """End the running round at the next denoising step."""
+        self._with_running_round(Job.stop)
+
+    def pause(self) -> None:
+        """Hold the running round at the next denoising step."""
+        self._with_running_round(Job.pause)
+
+    def unpause(self) -> None:
+        """Let a held round go on."""
+        self._with_running_round(Job.resume)
+
+    def _with_running_round(self, action: Any) -> None:  # noqa: ANN401 - Job -> None
+        for job in self._studio.learning_jobs():
+            action(job)
+        for record in self.rounds():
+            if record.status == "queued" and not self._studio.learning_jobs():
+                self._end(record, "stopped", "Stopped before it began. Resume it, or go on from an earlier round.")
+
+    def progress(self, round_id: str) -> RoundProgress:
+        """How a round is doing, from the store alone."""
+        record = self.round(round_id)
+        _, config = record.lesson
+        means, errors, kl, seconds = (self._store.series(round_id, name) for name in ("reward_mean", "reward_error", "kl_spent", "seconds"))
+        last = {metric.name: metric.value for metric in self._store.metrics(round_id) if metric.update == len(means)}
+        norms = {name.removeprefix("norm/"): value for name, value in last.items() if name.startswith("norm/")}
+        pace = sum(value for _, value in seconds[-8:]) / len(seconds[-8:]) if seconds else None
+        ended = [event for event in self._store.events(self.id) if event.kind == "round_ended" and event.round_id == round_id]
+        return RoundProgress(
+            round_id=round_id,
+            status=record.status,
+            update=len(means),
+            num_updates=config.num_updates,
+            seconds_left=None if pace is None else pace * (config.num_updates - len(means)),
+            rewards=tuple((update, mean, error) for (update, mean), (_, error) in zip(means, errors, strict=True)),
+            kl=kl,
+            kl_budget=config.kl_budget,
+            gradient_norm=last.get("gradient_norm"),
+            part_norms=norms,
+            sentence=ended[-1].payload["sentence"] if ended and record.status not in ("queued", "running") else "",
+        )
+
+    def strip(self, round_id: str) -> tuple[StripRow, ...]:
+        """The fixed prompts and seeds before and after a round; the last picture of each counts."""
+        found = {(s.purpose, s.prompt, s.seed): s.image_id for s in self._store.samples(self.id) if s.purpose.endswith(round_id)}
+        rows = [(prompt, STRIP_SEED + number) for number, prompt in enumerate(self._strip_prompts())]
+        before, after = f"before {round_id}", f"after {round_id}"
+        return tuple(StripRow(p, seed, found.get((before, p, seed)), found.get((after, p, seed))) for p, seed in rows)
+
+    # Figures
+
+    def measure(self, round_id: str, reward: str, prompts: Sequence[str], seeds: Sequence[int]) -> "Measurement":
+        """Reward, divergence and text match of a round's adapter; waits for it."""
+        return self._studio.run(
+            "Measuring", lambda job: self._studio.engine().measure(self.record, round_id, reward, prompts, seeds, job.check)
+        )
+
+    def pictures(self, round_id: str, purpose: str, prompts: Sequence[str], seeds: Sequence[int]) -> tuple[SampleRecord, ...]:
+        """Pictures of prompts and seeds with a round's adapter, kept under `purpose`; waits for them."""
+        engine = self._studio.engine
+        return tuple(
+            self._studio.run(
+                "Making pictures", lambda job: engine().make_samples(self.record, round_id, purpose, prompts, seeds, job.check)
+            )
+        )
