@@ -8,6 +8,7 @@ states, LoRA parameters and their gradients   float32; float64 under float64 wei
 
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline
+from torch import nn
 
 
 def best_device() -> torch.device:
@@ -32,9 +33,9 @@ def state_dtype(weights: torch.dtype) -> torch.dtype:
 def place(pipeline: StableDiffusionPipeline, device: torch.device) -> StableDiffusionPipeline:
     """Move a float32 pipeline to the device and into the device's number formats."""
     dtype = weight_dtype(device)
-    pipeline.unet.to(device, dtype)
-    pipeline.text_encoder.to(device, dtype)
-    pipeline.vae.to(device, torch.float32 if pipeline.vae.config.force_upcast else dtype)
+    vae_dtype = torch.float32 if pipeline.vae.config.force_upcast else dtype
+    for part, wanted in ((pipeline.unet, dtype), (pipeline.text_encoder, dtype), (pipeline.vae, vae_dtype)):
+        nn.Module.to(part, device, wanted)  # diffusers' own `to` warns of every cast
     if isinstance(pipeline.vae, AutoencoderKL):
         pipeline.vae.enable_slicing()  # decodes one picture at a time: eight of 512 pixels at once take 8 GB
     return pipeline

@@ -1,5 +1,7 @@
 """The chain against the stock pipeline, and what an adapter may and may not touch; real classes at tiny size."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
@@ -7,8 +9,9 @@ from torch import Tensor
 
 from rlr_core.config import AdapterConfig, SamplerConfig
 from rlr_core.errors import RLRError
+from rlr_core.estimators.full_backprop import FullBackprop, FullBackpropSettings
 from rlr_core.pipelines.stable_diffusion import BaseModel
-from rlr_core.rng import image_generators
+from rlr_core.rng import generator, image_generators
 from rlr_core.sampling import draw_noises, sample
 from tests.tiny import tiny_pipeline
 
@@ -22,9 +25,9 @@ def make_model(rank: int = 2, **arguments) -> BaseModel:
 
 def train_a_little(model: BaseModel, scale: float = 0.5) -> None:
     """Give the adapter weights that change the pictures, as training would."""
-    generator = torch.Generator().manual_seed(1)
+    draws = generator(1)
     state = model.adapter_state()
-    model.load_adapter_state({name: scale * torch.randn(tensor.shape, generator=generator) for name, tensor in state.items()})
+    model.load_adapter_state({name: scale * torch.randn(tensor.shape, generator=draws) for name, tensor in state.items()})
 
 
 def our_images(model: BaseModel, sampler: SamplerConfig, prompts: list[str] = PROMPTS) -> Tensor:
@@ -122,29 +125,35 @@ def test_sampling_and_conditions_keep_no_graph():
     assert not any(each.requires_grad for each in (trajectory.states, trajectory.images, condition.tensors["text"]))
 
 
-def test_backprop_through_all_steps_is_the_sum_over_steps():
+class Energy:
+    """A differentiable reward, shape (B,)."""
+
+    is_differentiable = True
+
+    def __call__(self, images: Tensor, prompts: Sequence[str]) -> Tensor:
+        return images.pow(2).sum((1, 2, 3))
+
+
+def test_full_backprop_is_the_sum_over_steps():
     """dJ/dtheta = sum over k of (d mean_k / d theta)^T dJ/dy_{k+1}, with every step's states held."""
     model = make_model()
     train_a_little(model, scale=0.1)
     sampler = SamplerConfig(num_inference_steps=4)
     chain, condition = model.chain(sampler), model.condition(PROMPTS, sampler)
-    parameters = chain.parameters()
-    noises = draw_noises(chain, image_generators(0, count=4))
-    states = [noises[0]]
-    for step in range(chain.num_steps):
-        transition = chain.transition(states[-1], step, condition)
-        states.append(transition.mean + transition.std * noises[step + 1])
-        states[-1].retain_grad()
-    whole = torch.autograd.grad(chain.decode(states[-1]).pow(2).sum(), [*parameters, *states[1:]])
-    summed = [torch.zeros_like(tensor) for tensor in parameters]
-    for step, arriving in enumerate(whole[len(parameters) :]):
-        mean = chain.transition(states[step].detach(), step, condition).mean
-        for total, share in zip(summed, torch.autograd.grad(mean, parameters, arriving), strict=True):
-            total += share
+    trajectory = sample(chain, condition, image_generators(0, count=4))
+    whole = FullBackprop(FullBackpropSettings()).estimate(chain, trajectory, Energy(), generator(0)).gradient
+    summed = [torch.zeros_like(tensor) for tensor in chain.parameters()]
+    y = trajectory.states[-1].clone().requires_grad_()
+    (arriving,) = torch.autograd.grad(Energy()(chain.decode(y), PROMPTS).mean(), y)
+    for step in reversed(range(chain.num_steps)):
+        y = trajectory.states[step].clone().requires_grad_()
+        mean = chain.transition(y, step, condition).mean
+        arriving, *shares = torch.autograd.grad(mean, [y, *chain.parameters()], arriving)
+        summed = [total + share for total, share in zip(summed, shares, strict=True)]
     largest = max(float(tensor.abs().max()) for tensor in summed)
     assert largest > 0
-    for total, expected in zip(summed, whole, strict=False):
-        torch.testing.assert_close(total, expected, rtol=0, atol=1e-13 * largest)
+    for total, expected in zip(summed, whole, strict=True):
+        torch.testing.assert_close(total, expected, rtol=0, atol=1e-12 * largest)
 
 
 def test_the_chain_describes_itself():
