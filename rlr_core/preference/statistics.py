@@ -3,6 +3,7 @@
 Each theme is one function of a `View`; all are differentiable and lie within a few units of 1. `THEMES` is their order.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 EPSILON = 1e-6
+INK_THRESHOLD, INK_SOFTNESS = 0.12, 0.03
 # Rec. 709.
 LUMA_WEIGHTS = (0.2126, 0.7152, 0.0722)
 # The colours people have short names for: red, orange, yellow, green, cyan, blue, purple, pink, brown, skin, grey, black, white.
@@ -45,8 +47,13 @@ class View:
 def look(images: Tensor) -> View:
     """Prepare pictures (B, 3, S, S) in [0, 1]."""
     weights = images.new_tensor(LUMA_WEIGHTS).view(3, 1, 1)
-    ink = torch.sigmoid((1 - images.amin(1) - 0.12) / 0.03)
-    return View(images, (images * weights).sum(1), ink, slope_of(images))
+    return View(images, (images * weights).sum(1), ink_of(images), slope_of(images))
+
+
+def ink_of(images: Tensor) -> Tensor:
+    """0 on white, 1/2 where the darkest channel is 0.88, soon 1: (B, 3, S, S) to (B, S, S)."""
+    blank = 1 / (1 + math.exp(INK_THRESHOLD / INK_SOFTNESS))
+    return (torch.sigmoid((1 - images.amin(1) - INK_THRESHOLD) / INK_SOFTNESS) - blank) / (1 - blank)
 
 
 def slope_of(images: Tensor) -> Tensor:
@@ -151,11 +158,25 @@ def palette(view: View) -> Tensor:
 
 
 def number_of_colours(view: View) -> Tensor:
-    """Entropy of the palette within the ink in nats, and its exponential over ten: the effective number of colours."""
-    shares = palette(view)
+    """Within the ink: entropy in nats of the palette and of the 64 boxes of the colour cube, and the share of boxes in use."""
+    boxes = _colour_boxes(view)
+    in_use = torch.sigmoid((boxes - 0.01) / 0.003) - torch.sigmoid(boxes.new_tensor(-0.01 / 0.003))
+    return torch.stack([_entropy(palette(view)), _entropy(boxes), 4 * in_use.mean(1)], 1)
+
+
+def _entropy(shares: Tensor) -> Tensor:
     shares = (shares + EPSILON) / (shares + EPSILON).sum(1, keepdim=True)
-    entropy = -(shares * shares.log()).sum(1)
-    return torch.stack([entropy, entropy.exp() / 10], 1)
+    return -(shares * shares.log()).sum(1)
+
+
+def _colour_boxes(view: View) -> Tensor:
+    """Share of the ink in each of the 4 x 4 x 4 boxes of the colour cube, with soft walls: shape (B, 64)."""
+    centres = torch.linspace(0.125, 0.875, 4, device=view.images.device, dtype=view.images.dtype)
+    distance = (view.images.flatten(2)[:, :, None] - centres[:, None]).square()
+    red, green, blue = torch.softmax(-distance / 0.005, 2).unbind(1)
+    ink = view.ink.flatten(1)[:, None]
+    pairs = (red[:, :, None] * green[:, None]).flatten(1, 2)
+    return (pairs @ (blue * ink).transpose(1, 2)).flatten(1) / (ink.sum(2) + 1.0)
 
 
 def _palette_shares(view: View) -> Tensor:

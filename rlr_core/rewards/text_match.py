@@ -30,13 +30,13 @@ class TextMatch:
     def text_margins(self, images: Tensor, prompts: Sequence[str], among: Sequence[str]) -> Tensor:
         """Each picture's cosine with its own prompt minus the mean cosine with all other prompts in `among`, shape (B,).
 
-        On average 0 if pictures ignore their prompts.
+        On average 0 if pictures ignore their prompts; the bare cosine if there is no other prompt to compare with.
         """
         seen = self._encoder.images(images)
         right = (seen * self._encoder.texts(prompts)).sum(1)
         scores = seen @ self._encoder.texts(among).T
         is_other = torch.tensor([[float(other != prompt) for other in among] for prompt in prompts], device=scores.device)
-        return right - (scores * is_other).sum(1) / is_other.sum(1)
+        return right - (scores * is_other).sum(1) / is_other.sum(1).clamp_min(1)
 
     @torch.no_grad()
     def retrieval_accuracy(self, images: Tensor, prompts: Sequence[str], among: Sequence[str]) -> float:

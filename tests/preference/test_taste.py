@@ -1,0 +1,221 @@
+import dataclasses
+import itertools
+import time
+
+import pytest
+import torch
+
+from rlr_core.errors import RLRError
+from rlr_core.preference.features import column_themes
+from rlr_core.preference.taste import Taste, expected_information, fit_taste
+from rlr_core.rng import generator
+from tests.preference.pictures import draw_pictures
+
+NUM_QUESTIONS = 60
+
+
+@pytest.fixture(scope="module")
+def features(encoder):
+    with torch.no_grad():
+        return encoder(draw_pictures(400))
+
+
+@pytest.fixture(scope="module")
+def reference(features):
+    return features[:100]
+
+
+def _planted(features, reference, theme, logits=4.0):
+    """A utility that is linear in one theme's first column."""
+    column = column_themes(features.shape[1]).index(theme)
+    return logits * (features[:, column] - reference[:, column].mean()) / reference[:, column].std()
+
+
+def _simulate(features, utility, count, seed=0):
+    """Pairs among features[100:300], answered by Bradley-Terry."""
+    draws = generator(seed, "questions")
+    a, b = torch.randint(100, 300, (2, count), generator=draws)
+    wins = torch.rand(count, generator=draws) < torch.sigmoid(utility[a] - utility[b])
+    return features[a], features[b], ["a" if win else "b" for win in wins.tolist()]
+
+
+def _none(features):
+    return features[:0]
+
+
+def _fit(features, reference, utility, count, seed=0):
+    a, b, outcomes = _simulate(features, utility, count, seed)
+    return fit_taste(a, b, outcomes, _none(features), _none(features), reference)
+
+
+@pytest.mark.parametrize("theme", ["warmth", "subject size", "texture", "dark ink", "symmetry", "number of colours"])
+def test_thirty_noisy_answers_reveal_a_planted_taste(features, reference, theme):
+    utility = _planted(features, reference, theme, logits=2.0)
+    shares = []
+    for seed in range(3):
+        taste = _fit(features, reference, utility, 30, seed)
+        learned, true = taste.mean(features[300:]), utility[300:]
+        pairs = torch.tensor(list(itertools.combinations(range(100), 2)))
+        shares.append(((learned[pairs[:, 0]] > learned[pairs[:, 1]]) == (true[pairs[:, 0]] > true[pairs[:, 1]])).float().mean())
+    assert torch.stack(shares).mean() > 0.75
+
+
+def test_random_answers_reveal_nothing(features, reference):
+    taste = _fit(features, reference, torch.zeros(len(features)), NUM_QUESTIONS)
+    real = _fit(features, reference, _planted(features, reference, "warmth"), NUM_QUESTIONS)
+    assert taste.agreement_held_out < 0.7
+    assert real.agreement_held_out > 0.75
+    assert taste.spread < real.spread
+
+
+def test_swapping_the_two_pictures_of_every_question_changes_nothing(features, reference):
+    a, b, outcomes = _simulate(features, _planted(features, reference, "warmth"), 20)
+    swapped = ["b" if outcome == "a" else "a" for outcome in outcomes]
+    one = fit_taste(a, b, outcomes, _none(a), _none(a), reference)
+    other = fit_taste(b, a, swapped, _none(a), _none(a), reference)
+    torch.testing.assert_close(one.weights, other.weights)
+    torch.testing.assert_close(one.covariance, other.covariance)
+
+
+def test_covariance_is_symmetric_positive_and_shrinks_with_answers(features, reference):
+    utility = _planted(features, reference, "warmth")
+    few, many = (_fit(features, reference, utility, count) for count in (5, 60))
+    for taste in (few, many):
+        torch.testing.assert_close(taste.covariance, taste.covariance.T)
+        assert torch.linalg.eigvalsh(taste.covariance.double()).min() > 0
+    ratio = few.std(features[300:]).mean() / few.mean(features[300:]).abs().mean()
+    ratio_many = many.std(features[300:]).mean() / many.mean(features[300:]).abs().mean()
+    assert ratio_many < 0.7 * ratio
+
+
+def test_the_posterior_knows_how_often_it_is_right(features, reference):
+    """Of the signs of utility differences that are given a probability p, a share p should be right: within 12 points on average."""
+    utility = _planted(features, reference, "warmth", logits=2.0)
+    stated, right = [], []
+    for seed in range(4):
+        mean, std = _fit(features, reference, utility, 30, seed).difference(features[300:350], features[350:])
+        stated.append(torch.distributions.Normal(0, 1).cdf(mean.abs() / std))
+        right.append(((mean > 0) == (utility[300:350] > utility[350:])).float())
+    assert abs(float(torch.cat(stated).mean() - torch.cat(right).mean())) < 0.12
+
+
+def test_ties_pull_the_two_together(features, reference):
+    a, b, outcomes = _simulate(features, _planted(features, reference, "warmth"), 20)
+    without = fit_taste(a, b, outcomes, _none(a), _none(a), reference)
+    pair = features[300:301], features[301:302]
+    more_a, more_b = (torch.cat([old, new.expand(20, -1)]) for old, new in zip((a, b), pair, strict=True))
+    tied = fit_taste(more_a, more_b, [*outcomes, *["tie"] * 20], _none(a), _none(a), reference)
+    assert tied.difference(*pair)[0].abs() < without.difference(*pair)[0].abs()
+    assert tied.difference(*pair)[1] < without.difference(*pair)[1]
+
+
+def test_only_ties_give_no_preference_and_no_agreement(features, reference):
+    taste = fit_taste(features[100:110], features[110:120], ["tie"] * 10, _none(features), _none(features), reference)
+    assert taste.weights.abs().max() < 1e-6
+    assert taste.spread < 1e-5
+    assert taste.agreement_held_out is None
+    assert (taste.std(features[300:]) > 0.1).all()
+
+
+def test_both_bad_puts_both_below_the_average(features, reference):
+    a, b = features[100:101], features[101:102]
+    bad = fit_taste(a, b, ["both_bad"], _none(a), _none(a), reference)
+    tie = fit_taste(a, b, ["tie"], _none(a), _none(a), reference)
+    assert bad.mean(torch.cat([a, b])).max() < -0.05
+    assert tie.mean(torch.cat([a, b])).abs().max() < 1e-6
+
+
+def test_contradictory_answers_say_little(features, reference):
+    a, b = features[100:101].expand(10, -1), features[101:102].expand(10, -1)
+    split = fit_taste(a, b, ["a", "b"] * 5, _none(a), _none(a), reference)
+    united = fit_taste(a, b, ["a"] * 10, _none(a), _none(a), reference)
+    assert split.difference(a[:1], b[:1])[0].abs() < 1e-6
+    assert united.difference(a[:1], b[:1])[0] > 1
+
+
+def test_one_answer_says_a_little_and_admits_it(features, reference):
+    taste = fit_taste(features[100:101], features[101:102], ["b"], _none(features), _none(features), reference)
+    mean, std = taste.difference(features[101:102], features[100:101])
+    assert 0 < mean < 3 * std
+    assert taste.agreement_held_out is None
+    assert taste.num_answers == 1
+
+
+@pytest.mark.parametrize(("liked", "sign"), [(True, 1), (False, -1)])
+def test_uploads_alone_shift_the_taste_their_way(features, reference, liked, sign):
+    column = column_themes(features.shape[1]).index("warmth")
+    warmest = features[100:300][features[100:300, column].argsort(descending=True)[:5]]
+    nothing = features[:0]
+    taste = fit_taste(nothing, nothing, [], warmest if liked else nothing, nothing if liked else warmest, reference)
+    learned = sign * taste.mean(features[300:])
+    warm = features[300:, column] > features[300:, column].median()
+    assert learned[warm].mean() > learned[~warm].mean() + 0.2
+    assert taste.num_answers == 5
+
+
+def test_uploads_count_beside_answers(features, reference):
+    a, b, outcomes = _simulate(features, _planted(features, reference, "warmth"), 10)
+    picture = features[300:301]
+    plain = fit_taste(a, b, outcomes, _none(a), _none(a), reference).mean(picture)
+    assert fit_taste(a, b, outcomes, picture.expand(3, -1), _none(a), reference).mean(picture) > plain
+    assert fit_taste(a, b, outcomes, _none(a), picture.expand(3, -1), reference).mean(picture) < plain
+
+
+def test_nothing_to_learn_from_is_said(features, reference):
+    with pytest.raises(RLRError, match="0 answers and 0 uploads"):
+        fit_taste(_none(features), _none(features), [], _none(features), _none(features), reference)
+    with pytest.raises(RLRError, match="1 reference pictures"):
+        fit_taste(features[:1], features[1:2], ["a"], _none(features), _none(features), reference[:1])
+
+
+def test_a_constant_reference_column_does_not_blow_up(features, reference):
+    constant = reference.clone()
+    constant[:, 0] = 0.5
+    a, b, outcomes = _simulate(features, _planted(features, reference, "warmth"), 10)
+    taste = fit_taste(a, b, outcomes, _none(a), _none(a), constant)
+    assert taste.mean(features).isfinite().all()
+    assert taste.mean(features).abs().max() < 50
+
+
+def test_save_and_load_give_the_same_taste(features, reference, tmp_path):
+    for count in (3, 12):
+        taste = _fit(features, reference, _planted(features, reference, "warmth"), count)
+        taste.save(tmp_path / "taste.safetensors")
+        loaded = Taste.load(tmp_path / "taste.safetensors")
+        for field in dataclasses.fields(Taste):
+            before, after = getattr(taste, field.name), getattr(loaded, field.name)
+            assert torch.equal(before, after) if isinstance(before, torch.Tensor) else before == after
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(RLRError, match="gone.safetensors is not there"):
+        Taste.load(tmp_path / "gone.safetensors")
+
+
+def test_information_is_large_where_the_answer_is_open_and_unknown(features, reference):
+    taste = _fit(features, reference, _planted(features, reference, "warmth"), 30)
+    information = expected_information(taste, features[300:350], features[350:])
+    assert (information > 0).all()
+    assert (information < 0.6932).all()
+    same = expected_information(taste, features[300:305], features[300:305])
+    assert same.abs().max() < 1e-5
+
+
+def test_information_matches_sampling(features, reference):
+    taste = _fit(features, reference, _planted(features, reference, "warmth"), 10)
+    a, b = features[300:310], features[350:360]
+    mean, std = (part.double() for part in taste.difference(a, b))
+    noise = torch.randn((200_000, 1), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    p = torch.sigmoid(mean + std * noise)
+
+    def entropy(q):
+        return -torch.xlogy(q, q) - torch.xlogy(1 - q, 1 - q)
+
+    by_sampling = entropy(p.mean(0)) - entropy(p).mean(0)
+    torch.testing.assert_close(expected_information(taste, a, b).double(), by_sampling, atol=2e-3, rtol=0.02)
+
+
+def test_forty_answers_are_learned_from_in_under_a_second(features, reference):
+    started = time.process_time()
+    _fit(features, reference, _planted(features, reference, "warmth"), 40)
+    assert time.process_time() - started < 1.0
