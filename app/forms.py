@@ -28,15 +28,28 @@ def hint(each: Field) -> str:
     known = about(each)
     if known.minimum is None or known.maximum is None:
         return known.help
-    return f"{known.help} From {known.minimum:g} to {known.maximum:g}."
+    return f"{known.help} From {number(known.minimum)} to {number(known.maximum)}."
 
 
-def control(each: Field) -> Component:
-    """The control of one field. The range is checked by the settings themselves, whose sentences say more than a control can."""
+def number(value: float) -> str:
+    """A bound as a person writes it: 0.5, 10,000, 1e-07."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:g}"
+
+
+def field_of(kind: type, name: str) -> Field:
+    """One field by name."""
+    return next(each for each in fields(kind) if each.name == name)
+
+
+def control(each: Field, choices: Sequence[tuple[str, str]] = ()) -> Component:
+    """The control of one field; `choices` are (label, name) where the field's About knows none.
+
+    Ranges and names are checked by the settings themselves, whose sentences say more than a control can.
+    """
     known, kind = about(each), type(each.default)
     common: dict[str, Any] = {"label": title(each), "info": hint(each), "value": each.default, "interactive": True}
-    if known.choices:
-        return gr.Dropdown(list(known.choices), **common)
+    if choices or known.choices:
+        return gr.Dropdown(list(choices or known.choices), allow_custom_value=True, **common)
     if kind is bool:
         return gr.Checkbox(**common)
     if kind in (int, float):

@@ -5,11 +5,12 @@ from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
 from app import forms
 from app.live import QUIET, STUDIO, Live
 from app.views import markup, rounds
-from rlr_core.config import RoundConfig
+from rlr_core.config import AUTOMATIC, RoundConfig
 from rlr_core.errors import RLRError
 from rlr_core.session.records import RoundRecord
 from rlr_core.studio import Named, Session, Studio
@@ -17,6 +18,8 @@ from rlr_core.studio import Named, Session, Studio
 PRESET_WORDS = {"careful": "A small, safe step", "normal": "A clear step", "bold": "A big step, watch the pictures"}
 FIRST_PRESET = "normal"
 LISTS_POLL_SECONDS = 2.0
+# On a narrow screen the progress is below the settings.
+SHOW_PROGRESS = "() => { document.getElementById('progress').scrollIntoView({ block: 'nearest' }); }"
 
 
 def build(live: Live) -> None:
@@ -30,29 +33,30 @@ def build(live: Live) -> None:
             ),
             **STUDIO,
         )
-        preset = gr.Radio(
-            [(preset_label(name, config), name) for name, config in presets.items()],
-            value=FIRST_PRESET,
-            label="How bold?",
-            elem_id="preset",
-        )
-        reward = gr.Dropdown(choices(studio.rewards()), value=RoundConfig().reward, label="What is rewarded", elem_id="reward")
-        with gr.Accordion("Advanced", open=False):
-            form = {"reward": reward, "estimator": estimator_control(), **forms.controls(RoundConfig, without=("reward", "estimator"))}
-        start = gr.Button("Start learning", variant="primary", elem_id="start")
-        running = live.region(progress, elem_id="progress")
+        with gr.Row(elem_classes="desk"):
+            with gr.Column(scale=2, min_width=300):
+                labels = [(preset_label(name, config), name) for name, config in presets.items()]
+                preset = gr.Radio(labels, value=FIRST_PRESET, label="How bold?", elem_id="preset")
+                reward = forms.control(forms.field_of(RoundConfig, "reward"), choices(studio.rewards()))
+                start = gr.Button("Start learning", variant="primary", elem_id="start")
+                with gr.Accordion("Advanced", open=False, elem_id="advanced"):
+                    estimator = forms.control(forms.field_of(RoundConfig, "estimator"), [(AUTOMATIC.capitalize(), AUTOMATIC)])
+                    form = {"reward": reward, "estimator": estimator, **forms.controls(RoundConfig, without=("reward", "estimator"))}
+            with gr.Column(scale=3, min_width=300, elem_id="progress-column"):
+                running = live.region(progress, elem_id="progress")
         live.region(before_after)
     names, fields = list(form), list(form.values())
     live.on(preset.input, lambda _, name: fill(presets, name, names), [preset], fields)
     live.on_open(lambda _: fill(presets, FIRST_PRESET, names), fields)
     live.on(start.click, lambda session, *values: start_round(session, dict(zip(names, values, strict=True))), fields)
+    start.click(None, js=SHOW_PROGRESS, api_visibility="private")
     live.on_command(running, command)
-    fetch_lists(studio, reward, form["estimator"])
+    fetch_lists(studio, reward, estimator)
 
 
 def preset_label(name: str, config: RoundConfig) -> str:
-    """What a preset is, in a line."""
-    return f"{name.capitalize()}. {PRESET_WORDS.get(name, 'Your own')}: {config.num_updates} updates, at most {config.kl_budget:g} nats."
+    """Its name, and what it is on a second line."""
+    return f"{name.capitalize()}\n{PRESET_WORDS.get(name, 'Your own')}: {config.num_updates} updates, at most {config.kl_budget:g} nats."
 
 
 def choices(entries: list[Named]) -> list[tuple[str, str]]:
@@ -60,13 +64,7 @@ def choices(entries: list[Named]) -> list[tuple[str, str]]:
     return [(f"{each.label} — {each.help}", each.name) for each in entries]
 
 
-def estimator_control() -> gr.Dropdown:
-    """The estimators by name; their labels come once the heavy libraries are loaded."""
-    default = RoundConfig().estimator
-    return gr.Dropdown([default], value=default, label="Estimator", info="How the gradient of the expected reward is estimated.")
-
-
-def fetch_lists(studio: Studio, reward: gr.Dropdown, estimator: gr.Dropdown) -> None:
+def fetch_lists(studio: Studio, reward: Component, estimator: Component) -> None:
     """Fill the lists once the libraries that know them are loaded, then ask no more."""
     timer = gr.Timer(LISTS_POLL_SECONDS)
 
@@ -76,7 +74,8 @@ def fetch_lists(studio: Studio, reward: gr.Dropdown, estimator: gr.Dropdown) -> 
             return gr.skip()
         estimators = importlib.import_module("rlr_core.estimators.registry").ESTIMATORS
         named = [Named(name, plugin.label, plugin.help) for name, plugin in estimators.items()]
-        return gr.Dropdown(choices=choices(rewards)), gr.Dropdown(choices=choices(named)), gr.Timer(active=False)
+        all_estimators = [(AUTOMATIC.capitalize(), AUTOMATIC), *choices(named)]
+        return gr.Dropdown(choices=choices(rewards)), gr.Dropdown(choices=all_estimators), gr.Timer(active=False)
 
     timer.tick(lists, None, [reward, estimator, timer], **QUIET)
 

@@ -23,7 +23,7 @@ def build(live: Live) -> None:
         gr.HTML(markup.lead("Pick a model", "You teach it your taste. Emoji ships with the studio and draws in seconds."), **STUDIO)
         cards = live.region(lambda _, session: models.cards(list(BASE_MODELS.values()), reasons(), session.record.base_model))
         own, use = own_model()
-        with gr.Row(elem_id="sketch"):
+        with gr.Row(elem_classes="desk"):
             with gr.Column(scale=2, min_width=280):
                 prompts = gr.Textbox(
                     label="Prompts, one a line",
