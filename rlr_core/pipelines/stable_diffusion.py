@@ -37,6 +37,9 @@ class StableDiffusionChain:
         # A clone: a pipeline's scheduler has state. StableDiffusionPipeline never clips latents, but not every configuration says so.
         scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False)
         self._steps = ddim_steps(scheduler, sampler.num_inference_steps, sampler.eta)
+        # Read once: diffusers finds them by walking over all modules, which costs more than a small network's layer.
+        self._weight_dtype = pipeline.unet.dtype
+        self._device = pipeline.unet.device
         self._timesteps = torch.tensor([step.timestep for step in self._steps], device=self.device)
 
     @property
@@ -50,11 +53,11 @@ class StableDiffusionChain:
 
     @property
     def dtype(self) -> torch.dtype:
-        return state_dtype(self._pipeline.unet.dtype)
+        return state_dtype(self._weight_dtype)
 
     @property
     def device(self) -> torch.device:
-        return self._pipeline.unet.device
+        return self._device
 
     def parameters(self) -> list[Tensor]:
         return self._adapter.parameters()
@@ -69,10 +72,9 @@ class StableDiffusionChain:
 
     def _network_output(self, y: Tensor, step: int, condition: Condition) -> Tensor:
         """What the network predicts for y shape (B, *event), guided."""
-        unet = self._pipeline.unet
-        states = y.to(unet.dtype).repeat_interleave(self._branches, 0)
+        states = y.to(self._weight_dtype).repeat_interleave(self._branches, 0)
         text = condition.tensors["text"].flatten(0, 1)
-        output = unet(states, self._timesteps[step], encoder_hidden_states=text, return_dict=False)[0].to(y.dtype)
+        output = self._pipeline.unet(states, self._timesteps[step], encoder_hidden_states=text, return_dict=False)[0].to(y.dtype)
         if self._branches == 1:
             return output
         empty, prompt = output.unflatten(0, (-1, 2)).unbind(1)
