@@ -267,10 +267,11 @@ class Session:
 
     # Questions and answers
 
-    def prepare_pairs(self, ahead: int = 12) -> None:
-        """See to it that about `ahead` questions wait; the work is done in the background."""
-        if len(self.open_pairs(ahead)) < ahead:
-            self._studio.submit_once(f"pairs {self.id}", "Preparing questions", lambda job: self._make_pairs(ahead, job))
+    def prepare_pairs(self, ahead: int = 12) -> Job | None:
+        """See to it that about `ahead` questions wait; the job that makes them in the background, None if there are enough."""
+        if len(self.open_pairs(ahead)) >= ahead:
+            return None
+        return self._studio.submit_once(f"pairs {self.id}", "Preparing questions", lambda job: self._make_pairs(ahead, job))
 
     def next_pairs(self, count: int) -> tuple[PairRecord, ...]:
         """The next `count` open questions; waits until they are made."""
