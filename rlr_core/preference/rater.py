@@ -6,7 +6,7 @@ u, the better one is chosen with probability sigmoid(u) (Bradley and Terry 1952)
 
 import math
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -21,16 +21,22 @@ class Rater:
     """Answers questions by a utility.
 
     Args:
-        name: how messages call it.
-        utility: picture and prompt to a number of logits.
+        path: the file, for messages.
+        utility: picture and prompt to a number.
+        temperature: what differences of utility are divided by to become logits.
     """
 
-    def __init__(self, name: str, utility: Callable[[Image.Image, str], float]) -> None:
-        self._name = name
+    def __init__(self, path: Path, utility: Callable[[Image.Image, str], float], temperature: float = 1.0) -> None:
+        self._path = path
         self._utility = utility
+        self.temperature = temperature
+
+    def at(self, temperature: float) -> "Rater":
+        """The same rater at another temperature."""
+        return Rater(self._path, self._utility, temperature)
 
     def utility(self, image: Image.Image, prompt: str) -> float:
-        """The file's utility, in logits.
+        """The file's utility.
 
         Raises:
             RLRError: if it fails or returns no finite number.
@@ -38,22 +44,30 @@ class Rater:
         try:
             value = self._utility(image, prompt)
         except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
-            line = traceback.extract_tb(error.__traceback__)[-1].lineno
-            raise RLRError(
-                f"{self._name}, line {line}: utility raised {type(error).__name__}: {error}. It has to return a number; correct it."
-            ) from error
+            place = _place(error, self._path)
+            raise RLRError(f"{place}: utility raised {type(error).__name__}: {error}. It has to return a number; correct it.") from error
         if isinstance(value, bool) or not hasattr(value, "__float__"):
-            raise RLRError(f"{self._name}: utility returned {value!r}, which is no number: return a float, in logits.")
+            raise RLRError(f"{self._path}: utility returned {value!r}, which is no number: return a float.")
         if not math.isfinite(float(value)):
-            raise RLRError(f"{self._name}: utility returned {float(value)}, which cannot be compared: return a finite number, in logits.")
+            raise RLRError(f"{self._path}: utility returned {float(value)}, which cannot be compared: return a finite number.")
         return float(value)
 
     def answer(self, image_a: Image.Image, image_b: Image.Image, prompt: str, generator: torch.Generator) -> Outcome:
-        """ "a" with probability sigmoid(utility(a) - utility(b)), else "b"; one draw from `generator`."""
-        difference = self.utility(image_a, prompt) - self.utility(image_b, prompt)
+        """ "a" with probability sigmoid((utility(a) - utility(b)) / temperature), else "b"; one draw from `generator`."""
+        difference = (self.utility(image_a, prompt) - self.utility(image_b, prompt)) / self.temperature
         # Compared as logits: sigmoid would overflow for large differences.
         uniform = float(torch.rand((), generator=generator, dtype=torch.float64))
         return "a" if math.log(uniform + 1e-300) - math.log1p(-uniform) < difference else "b"
+
+
+def informative(rater: Rater, pairs: Sequence[tuple[Image.Image, Image.Image, str]]) -> Rater:
+    """The rater at the lower of its temperature and half the root mean square of its utility differences over `pairs`.
+
+    So it is never noisier than its own unit says, and its typical answer is clear by 2 logits whatever that unit is.
+    """
+    differences = [rater.utility(a, prompt) - rater.utility(b, prompt) for a, b, prompt in pairs]
+    typical = math.sqrt(sum(difference**2 for difference in differences) / max(len(differences), 1))
+    return rater.at(min(rater.temperature, typical / 2)) if typical > 0 else rater
 
 
 def load_rater(path: Path) -> Rater:
@@ -67,13 +81,18 @@ def load_rater(path: Path) -> Rater:
     module = ModuleType(path.stem)
     module.__file__ = str(path)
     try:
-        exec(compile(path.read_text(), str(path), "exec"), module.__dict__)  # noqa: S102 - running the person's own file is the purpose
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)  # noqa: S102 - running the person's own file is the purpose
     except SyntaxError as error:
         raise RLRError(f"{path}, line {error.lineno}: this is not valid Python ({error.msg}); correct the line.") from error
     except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
-        line = traceback.extract_tb(error.__traceback__)[-1].lineno
-        raise RLRError(f"{path}, line {line}: the file raised {type(error).__name__}: {error}. Correct it.") from error
+        raise RLRError(f"{_place(error, path)}: the file raised {type(error).__name__}: {error}. Correct it.") from error
     utility = getattr(module, "utility", None)
     if not callable(utility):
-        raise RLRError(f"{path} defines no function called utility: add def utility(image, prompt) that returns a number of logits.")
-    return Rater(path.name, utility)
+        raise RLRError(f"{path} defines no function called utility: add def utility(image, prompt) that returns a number.")
+    return Rater(path, utility)
+
+
+def _place(error: Exception, path: Path) -> str:
+    """The file and the last of its lines that the error came through, even if it was raised in a library below."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return f"{path}, line {lines[-1]}" if lines else str(path)

@@ -6,7 +6,7 @@ from PIL import Image
 
 from rlr_core.errors import RLRError
 from rlr_core.preference.features import statistics
-from rlr_core.preference.rater import Rater, load_rater
+from rlr_core.preference.rater import Rater, informative, load_rater
 from rlr_core.preference.taste import fit_taste
 from rlr_core.rng import generator
 from tests.preference.pictures import draw_pictures, to_pil
@@ -48,7 +48,7 @@ def test_forty_answers_of_each_rater_foretell_its_further_answers(path):
 
 
 def test_answers_follow_bradley_terry():
-    rater = Rater("test", lambda image, prompt: 1.0 if image.size == (2, 2) else 0.0)
+    rater = Rater(Path("test.py"), lambda image, prompt: 1.0 if image.size == (2, 2) else 0.0)
     draws = generator(0, "answers")
     better, worse = Image.new("RGB", (2, 2)), Image.new("RGB", (1, 1))
     wins = sum(rater.answer(better, worse, "", draws) == "a" for _ in range(4000))
@@ -56,12 +56,27 @@ def test_answers_follow_bradley_terry():
 
 
 def test_answers_repeat_with_the_seed_and_huge_utilities_do_not_overflow():
-    rater = Rater("test", lambda image, prompt: 1e6 * image.size[0])
+    rater = Rater(Path("test.py"), lambda image, prompt: 1e6 * image.size[0])
     small, large = Image.new("RGB", (1, 1)), Image.new("RGB", (2, 2))
     assert [rater.answer(small, large, "", generator(seed)) for seed in range(5)] == ["b"] * 5
-    fair = Rater("test", lambda image, prompt: 0.0)
+    fair = Rater(Path("test.py"), lambda image, prompt: 0.0)
     first, second = ([fair.answer(small, large, "", draws) for _ in range(20)] for draws in (generator(1), generator(1)))
     assert first == second
+
+
+def test_temperature_divides_the_logits():
+    rater = Rater(Path("test.py"), lambda image, prompt: 10.0 * image.size[0]).at(10.0)
+    draws = generator(2, "answers")
+    wins = sum(rater.answer(Image.new("RGB", (2, 2)), Image.new("RGB", (1, 1)), "", draws) == "a" for _ in range(4000))
+    assert wins / 4000 == pytest.approx(0.731, abs=0.03)
+
+
+@pytest.mark.parametrize(("unit", "temperature"), [(0.01, 0.005), (1.0, 0.5), (100.0, 1.0)])
+def test_an_informative_rater_is_clear_by_two_logits_and_never_noisier_than_its_file(unit, temperature):
+    rater = Rater(Path("test.py"), lambda image, prompt: unit * image.size[0])
+    pair = (Image.new("RGB", (2, 2)), Image.new("RGB", (1, 1)), "")
+    assert informative(rater, [pair]).temperature == pytest.approx(temperature)
+    assert informative(rater, []).temperature == 1.0
 
 
 def test_the_prompt_reaches_the_utility(tmp_path):
@@ -75,6 +90,7 @@ def test_the_prompt_reaches_the_utility(tmp_path):
         ("def utility(image, prompt:\n    return 1\n", r"mine.py, line 1: this is not valid Python"),
         ("x = 1\n\nraise KeyError('no')\n", r"mine.py, line 3: the file raised KeyError"),
         ("import not_a_module_at_all\n", r"mine.py, line 1: the file raised ModuleNotFoundError"),
+        ("'\0'\n", r"mine.py"),
         ("utility = 3\n", r"defines no function called utility"),
         ("x = 1\n", r"defines no function called utility"),
     ],
@@ -88,6 +104,8 @@ def test_a_file_that_cannot_be_used_says_why_and_where(tmp_path, text, sentence)
     ("body", "sentence"),
     [
         ("return 1 / 0", r"mine.py, line 2: utility raised ZeroDivisionError"),
+        ("return sum(range(3), start='x')", r"mine.py, line 2: utility raised TypeError"),
+        ("import json; return json.loads('{')", r"mine.py, line 2: utility raised JSONDecodeError"),
         ("return 'nice'", r"utility returned 'nice', which is no number"),
         ("return None", r"utility returned None, which is no number"),
         ("return True", r"utility returned True, which is no number"),
