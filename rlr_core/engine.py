@@ -21,8 +21,10 @@ from rlr_core.errors import RLRError
 from rlr_core.estimators.estimate import Estimator
 from rlr_core.estimators.registry import ESTIMATORS
 from rlr_core.paths import assets_folder
+from rlr_core.pictures import from_pillow, to_pillow
 from rlr_core.pipelines.device import best_device
 from rlr_core.pipelines.loading import load_base_model
+from rlr_core.pipelines.quiet import quiet_libraries
 from rlr_core.pipelines.stable_diffusion import BaseModel
 from rlr_core.plugin import find
 from rlr_core.preference.clip import ClipEncoder
@@ -52,14 +54,16 @@ SAMPLING_BATCH = 16
 
 @dataclass(frozen=True)
 class Measurement:
-    """A round's adapter on prompts and seeds of one's choice; every tensor has one number a picture.
+    """A round's adapter on prompts and seeds of one's choice; every tensor's first axis counts the pictures.
 
     Attributes:
+        images: in [0, 1], shape (n, 3, H, W).
         rewards: as the reward gives them.
         divergences: from the base model, in nats a trajectory.
         text_margins: cosine with the picture's own prompt minus the mean cosine with the other prompts, by the embedded CLIP.
     """
 
+    images: Tensor
     rewards: Tensor
     divergences: Tensor
     text_margins: Tensor
@@ -69,6 +73,7 @@ class Engine:
     """Loads one base model at a time and works with it for any session."""
 
     def __init__(self, store: Store) -> None:
+        quiet_libraries()
         self._store = store
         self._loaded: tuple[object, BaseModel] | None = None
         self._device = best_device()
@@ -276,15 +281,20 @@ class Engine:
         for first in range(0, len(prompts), SAMPLING_BATCH):
             rows = slice(first, first + SAMPLING_BATCH)
             trajectory = self.sample(session, round_id, prompts[rows], seeds[rows], check)
-            chain = self._chain(session, self.load(session), check)
             parts.append(
                 (
+                    trajectory.images.cpu(),
                     measure(asked, trajectory.images, prompts[rows]).cpu(),
-                    trajectory_divergence(chain, trajectory).cpu(),
+                    self._divergences(session, round_id, trajectory, check),
                     self._text_match.text_margins(trajectory.images, prompts[rows], sorted(set(prompts))).cpu(),
                 )
             )
         return Measurement(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+    def _divergences(self, session: SessionRecord, round_id: str, trajectory: Trajectory, check: Check) -> Tensor:
+        if self._store.round(round_id).parent_id is None:
+            return torch.zeros(len(trajectory))
+        return trajectory_divergence(self._chain(session, self.load(session), check), trajectory).cpu()
 
 
 def make_estimator(config: RoundConfig, reward_is_differentiable: bool) -> Estimator:
@@ -299,16 +309,3 @@ def metrics_of(report: UpdateReport) -> dict[str, float]:
     """The report's figures by name, its parts' norms as "norm/<part>"."""
     figures = {name: float(value) for name, value in vars(report).items() if name not in ("update", "part_norms")}
     return figures | {f"norm/{name}": value for name, value in report.part_norms.items()}
-
-
-def to_pillow(image: Tensor) -> Image.Image:
-    """(3, H, W) in [0, 1] to 8 bits a channel."""
-    pixels = image.detach().clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).cpu()
-    return Image.frombytes("RGB", (pixels.shape[1], pixels.shape[0]), bytes(pixels.contiguous().numpy()))
-
-
-def from_pillow(image: Image.Image) -> Tensor:
-    """A picture to (3, H, W) in [0, 1]."""
-    rgb = image.convert("RGB")
-    pixels = torch.frombuffer(bytearray(rgb.tobytes()), dtype=torch.uint8)
-    return pixels.view(rgb.height, rgb.width, 3).permute(2, 0, 1).float() / 255

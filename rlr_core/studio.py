@@ -127,6 +127,10 @@ class Studio:
             self._engine = importlib.import_module("rlr_core.engine").Engine(self.store)
         return self._engine
 
+    def network_evaluations(self) -> int:
+        """Network evaluations of questions, pictures and rounds so far; figures are not counted."""
+        return self._engine.network_evaluations if self._engine else 0
+
     def submit(self, label: str, work: Any, priority: int = USUAL) -> Job:  # noqa: ANN401 - Job -> anything
         """Queue work for the worker's thread; `work` is called with its Job."""
         self._last = self._worker.submit(label, work, priority)
@@ -403,7 +407,7 @@ class Session:
     def _learn_updates(self, record: RoundRecord, job: Job) -> None:
         engine, (parent_id, config) = self._studio.engine(), record.lesson
         if config.reward == "taste":
-            self._make_references(job)
+            self._fit_taste(job)
         self._sample_strip(parent_id, "before", record.id, job)
         update = 0
         for report in engine.updates(self.record, record, job.check):

@@ -25,10 +25,10 @@ from assets.recipe.data import STYLES, Record, load
 from assets.recipe.tokenizer import train_tokenizer
 from assets.recipe.vae import to_tensor
 
-BATCH = 64
-PEAK_LEARNING_RATE = 1e-3
+BATCH = 32
+PEAK_LEARNING_RATE = 8e-4
 MAX_TOKENS = 24
-EMA_DECAY = 0.9995
+EMA_DECAY = 0.998
 EMPTY_PROMPT_SHARE = 0.1
 CHECKPOINT_SECONDS = 240
 GRID_SUBJECTS = ("cat face", "dog face", "horse", "red apple", "pizza", "red heart", "rocket", "smiling face")

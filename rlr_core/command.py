@@ -1,0 +1,187 @@
+"""The command line: tune, simulate and doctor, over the same facade as the app.
+
+Exit codes: 0 done, 1 the program failed, 2 what was asked for cannot work (one sentence on stderr), 130 interrupted.
+"""
+
+import argparse
+import json
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from rlr_core import doctor
+from rlr_core.config import RoundConfig, SamplerConfig, about
+from rlr_core.errors import RLRError
+from rlr_core.paths import default_workspace
+from rlr_core.plugin import find
+from rlr_core.preference.rater import load_rater
+from rlr_core.rewards.registry import REWARDS
+from rlr_core.session.files import explained
+from rlr_core.simulation import simulate
+from rlr_core.studio import Session, Studio
+from rlr_core.tuning import tune
+
+OWN_FLAGS = {"seed", "reward"}
+
+
+def say(line: str) -> None:
+    """A line of progress for a person; stdout is theirs, --json is the machine's."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def add_settings(parser: argparse.ArgumentParser, kind: type, defaults: Any = None) -> None:  # noqa: ANN401 - a settings dataclass
+    """One flag a number of the settings, with its help, range and unit; absent flags stay None."""
+    hints = get_type_hints(kind)
+    for each in fields(kind):
+        if "about" not in each.metadata or each.name in OWN_FLAGS or hints[each.name] not in (int, float, str):
+            continue
+        known = about(each)
+        span = "" if known.minimum is None else f" From {known.minimum:g} to {known.maximum:g}"
+        default = getattr(defaults, each.name, each.default)
+        text = f"{known.help}{span}{f' {known.unit}' if known.unit else ''}. Default {default}.".replace("%", "%%")
+        parser.add_argument(f"--{each.name.replace('_', '-')}", type=hints[each.name], metavar=known.symbol or "VALUE", help=text)
+
+
+def chosen(config: Any, arguments: argparse.Namespace) -> Any:  # noqa: ANN401
+    """The settings with the flags that were given."""
+    given = {each.name: getattr(arguments, each.name, None) for each in fields(config)}
+    return replace(config, **{name: value for name, value in given.items() if value is not None})
+
+
+TUNE_DEFAULTS = RoundConfig(num_updates=20, kl_budget=60.0)
+SIMULATE_DEFAULTS = RoundConfig(reward="taste", num_updates=24, kl_budget=120.0)
+
+
+def add_tune(parser: argparse.ArgumentParser) -> None:
+    """`tune`: rounds on a built-in reward."""
+    parser.description = "Run rounds on a built-in reward, and measure what they did on prompts and seeds that were not trained on."
+    parser.add_argument("--reward", default="colourfulness", help=f"One of {', '.join(name for name in REWARDS if name != 'taste')}.")
+    parser.add_argument("--rounds", type=int, default=3, help="Rounds, one after the other. Default 3.")
+    add_settings(parser, RoundConfig, TUNE_DEFAULTS)
+
+
+def run_tune(arguments: argparse.Namespace, studio: Studio, session: Session) -> Any:  # noqa: ANN401 - a report dataclass
+    """Run `tune`."""
+    if arguments.rounds < 1:
+        raise RLRError(f"rounds = {arguments.rounds}: there must be at least one; give --rounds 1 or more.")
+    if arguments.reward == "taste":
+        raise RLRError("reward = taste: it is learned from answers, and tune asks none; choose another reward, or use simulate.")
+    find(REWARDS, "reward", arguments.reward)
+    config = chosen(replace(TUNE_DEFAULTS, reward=arguments.reward), arguments)
+    report = tune(studio, session, config, arguments.rounds, held_out_prompts(studio, arguments), say)
+    say(
+        f"{report.reward}: {report.reward_before.mean:.3f} before, {report.reward_after.mean:.3f} after "
+        f"({report.gain_in_errors:.1f} standard errors of the gain); text match kept {report.text_match_kept:.0%}; "
+        f"{report.kl.mean:.0f} nats; {report.seconds:.0f} s."
+    )
+    return report
+
+
+def add_simulate(parser: argparse.ArgumentParser) -> None:
+    """`simulate`: the human loop with a scripted rater."""
+    parser.description = "Run the whole loop with a scripted rater: questions, answers, learning, and a blind comparison at the end."
+    parser.add_argument("--rater", type=Path, required=True, metavar="FILE.py", help="Defines utility(image, prompt) -> float.")
+    parser.add_argument("--answers", type=int, default=30, help="Questions the rater answers. Default 30.")
+    parser.add_argument("--rounds", type=int, default=1, help="Rounds the answers are spread over. Default 1.")
+    add_settings(parser, RoundConfig, SIMULATE_DEFAULTS)
+
+
+def run_simulate(arguments: argparse.Namespace, studio: Studio, session: Session) -> Any:  # noqa: ANN401 - a report dataclass
+    """Run `simulate`."""
+    if not 1 <= arguments.rounds <= arguments.answers:
+        raise RLRError(
+            f"answers = {arguments.answers}, rounds = {arguments.rounds}: every round needs an answer; give as many answers as rounds."
+        )
+    rater = load_rater(arguments.rater)
+    config = chosen(SIMULATE_DEFAULTS, arguments)
+    configs = [replace(config, seed=config.seed + number) for number in range(arguments.rounds)]
+    report = simulate(studio, session, rater, arguments.answers, configs, held_out_prompts(studio, arguments), say)
+    low, high = report.interval
+    say(
+        f"Win rate {report.win_rate:.2f} (95 % interval {low:.2f} to {high:.2f}; {report.wins} wins, {report.losses} losses, "
+        f"{report.ties} ties) after {report.answers_used} answers; {report.kl:.0f} nats; {report.seconds:.0f} s."
+    )
+    return report
+
+
+def held_out_prompts(studio: Studio, arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Prompts for the figures: the shipped list that is never trained on."""
+    return studio.shipped_prompts("emoji-held-out")
+
+
+Work = Callable[[argparse.Namespace, Studio, Session], Any]
+STUDIO_COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], Work]] = {
+    "tune": (add_tune, run_tune),
+    "simulate": (add_simulate, run_simulate),
+}
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all subcommands."""
+    parser = argparse.ArgumentParser(prog="launch.py", description="RLR Studio without a browser.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, (add, _) in STUDIO_COMMANDS.items():
+        each = commands.add_parser(name)
+        add(each)
+        each.add_argument("--base-model", default="emoji", help="A name of the catalogue, a folder, a .safetensors file or a hub id.")
+        each.add_argument("--prompts", type=Path, metavar="FILE", help="A text file, one prompt a line. Default: the shipped list.")
+        add_settings(each, SamplerConfig)
+    doctor.add_arguments(commands.add_parser("doctor"))
+    for each in commands.choices.values():
+        each.add_argument("--seed", type=int, default=0, help="Every random draw follows from it. Default 0.")
+        each.add_argument("--json", type=Path, metavar="FILE", help="Write the figures there.")
+        each.add_argument("--workspace", type=Path, default=default_workspace(), metavar="FOLDER", help="Where sessions are kept.")
+    return parser
+
+
+def read_prompts(path: Path | None) -> tuple[str, ...]:
+    """The lines of a prompt file; none without a file."""
+    if path is None:
+        return ()
+    if not path.is_file():
+        raise RLRError(f"{path} is not there, so no prompts can be read: give a text file with one prompt a line.")
+    return tuple(line for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+
+
+def run(arguments: argparse.Namespace) -> Any:  # noqa: ANN401 - a report
+    """Run the command that was asked for."""
+    if arguments.command == "doctor":
+        return doctor.run(arguments)
+    studio = Studio(arguments.workspace)
+    try:
+        session = studio.create_session(
+            arguments.base_model, read_prompts(arguments.prompts), arguments.seed, chosen(SamplerConfig(), arguments)
+        )
+        return STUDIO_COMMANDS[arguments.command][1](arguments, studio, session)
+    finally:
+        studio.close()
+
+
+def write_json(path: Path, report: Any) -> None:  # noqa: ANN401
+    """Write a report as JSON."""
+    with explained(path):
+        path.write_text(json.dumps(asdict(report) if is_dataclass(report) else report, indent=2) + "\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, run, report; the exit code."""
+    warnings.simplefilter("ignore")
+    arguments = make_parser().parse_args(argv)
+    try:
+        report = run(arguments)
+        if arguments.json:
+            write_json(arguments.json, report)
+    except RLRError as problem:
+        sys.stderr.write(f"{problem}\n")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
