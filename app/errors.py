@@ -10,18 +10,20 @@ import gradio as gr
 from rlr_core.errors import RLRError
 
 
-def told(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """The handler, with every RLRError turned into a toast; the page then stays as it is.
+def tell(problem: RLRError) -> None:
+    """Show the problem's sentence in a toast. Toasts render HTML, and the sentence may quote what somebody typed: it is escaped."""
+    gr.Warning(escape(str(problem)), duration=12, title="That did not work")
 
-    Toasts render HTML, and the sentence may quote what somebody typed: it is escaped.
-    """
+
+def told(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """The handler, with every RLRError turned into a toast; the page then stays as it is."""
 
     @functools.wraps(handler)
     def telling(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever the handler takes and gives
         try:
             return handler(*arguments, **named)
         except RLRError as problem:
-            gr.Warning(escape(str(problem)), duration=12, title="That did not work")
+            tell(problem)
             return gr.skip()
 
     return telling

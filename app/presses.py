@@ -4,10 +4,8 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
 
 from rlr_core.errors import RLRError
-from rlr_core.session.records import PairRecord
 from rlr_core.studio import Session
 
 UNDOS_REMEMBERED = 4096
@@ -65,13 +63,3 @@ class Presses:
             self._undone[press_id] = None
             while len(self._undone) > UNDOS_REMEMBERED:
                 self._undone.popitem(last=False)
-
-
-def reply(presses: Sequence[Press], questions: Sequence[PairRecord], answers: int, sentences: Sequence[str]) -> dict[str, Any]:
-    """What the page gets back: which presses are safe, the next questions, how many answers there are, what went wrong."""
-    return {
-        "done": [press.id for press in presses],
-        "questions": [{"id": pair.id, "prompt": pair.prompt, "a": pair.image_a, "b": pair.image_b} for pair in questions],
-        "answers": answers,
-        "sentence": " ".join(dict.fromkeys(sentences)),
-    }

@@ -1,22 +1,20 @@
 """Page 2, Rate: which of two pictures is better? And pictures brought along."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from app.errors import tell
 from app.live import STATIC, STUDIO, Live
-from app.presses import Presses, read_presses, reply
+from app.questions import QuestionDesk
 from app.views import markup, taste
 from rlr_core.errors import RLRError
 from rlr_core.studio import Session, Studio
 
-MOST_AHEAD = 16
-LEARN_EVERY = 5
 UPLOAD_NOTE = (
-    "Uploads tell the studio what to look for, in general; they cannot say what is wrong with its own pictures. "
-    "Ten answers usually teach more than ten uploads."
+    "Uploads show what you look for in general; they cannot say which of two pictures the model can make is the better one. "
+    "Only answers do, so use both."
 )
 
 
@@ -30,12 +28,18 @@ def build(live: Live) -> None:
             ),
             **STUDIO,
         )
+        desk = QuestionDesk(live.studio)
+
+        # Gradio marks the function it is given, which it cannot do to a method.
+        def press(sent: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON from a client
+            return desk.press(sent)
+
         template = (STATIC / "question.html").read_text(encoding="utf-8")
         live.region(
             lambda _, session: session.id,
             ("rate.js",),
             html_template=template,
-            server_functions=[press_function(live.studio)],
+            server_functions=[press],
             elem_id="question",
         )
         live.region(learned)
@@ -56,9 +60,12 @@ def drop_zone(label: str) -> gr.File:
 
 
 def keep_uploads(session: Session, files: list[str] | None, liked: bool) -> None:
-    """Keep every picture; the value returned empties the zone. The first file that is no picture stops with its sentence."""
+    """Keep every picture and tell of each file that is none; the value returned empties the zone."""
     for file in files or []:
-        session.upload(Path(file).read_bytes(), liked)
+        try:
+            session.upload(Path(file).read_bytes(), liked)
+        except RLRError as problem:
+            tell(problem)
     session.refresh_taste()
 
 
@@ -66,32 +73,3 @@ def learned(studio: Studio, session: Session) -> str:
     """What is known of the taste."""
     summary = session.taste()
     return taste.taste(summary.sentence, summary.num_answers, summary.agreement_held_out)
-
-
-def press_function(studio: Studio) -> Any:  # noqa: ANN401 - what Gradio lets a page call
-    """The function that the question's script calls. It may be called by anyone who can reach the page, with anything."""
-    presses = Presses()
-
-    def press(sent: Any) -> dict[str, Any]:  # noqa: ANN401
-        try:
-            return take_presses(studio, presses, sent)
-        except RLRError as problem:
-            return {"error": str(problem)}
-
-    return press
-
-
-def take_presses(studio: Studio, presses: Presses, sent: object) -> dict[str, Any]:
-    """Apply presses, see to further questions, and return what the page shows next."""
-    if not isinstance(sent, Mapping):
-        raise RLRError("The page sent something that cannot be read: reload it.")
-    session = studio.session(str(sent.get("session")))
-    new, before = read_presses(sent.get("presses")), session.num_answers()
-    sentences = presses.apply(session, new)
-    ahead = sent.get("ahead")
-    ahead = min(ahead, MOST_AHEAD) if type(ahead) is int and ahead > 0 else MOST_AHEAD
-    session.prepare_pairs(ahead)
-    answers = session.num_answers()
-    if answers // LEARN_EVERY > before // LEARN_EVERY:
-        session.refresh_taste()
-    return reply(new, session.open_pairs(ahead), answers, sentences)

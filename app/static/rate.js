@@ -15,6 +15,8 @@ let history = []; // questions answered in this page, the latest last
 let answers = 0; // confirmed by the server
 let sending = false;
 let timer = null;
+let retry = true; // the person wants questions, even if making them failed before
+let failure = ""; // why no more questions come
 
 const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 const picture = (id) => `picture/${id}.png`;
@@ -23,7 +25,8 @@ const isOpen = () => document.body.dataset.page === "rate" && !document.hidden;
 function show() {
   const question = questions[0];
   root.classList.toggle("waits", !question);
-  find(".prompt").textContent = question ? question.prompt : "The next question is being made …";
+  find(".prompt").textContent = question ? question.prompt : failure ? "No further questions" : "The next question is being made …";
+  root.classList.toggle("stuck", !question && Boolean(failure));
   for (const side of ["a", "b"]) {
     const button = find(`[data-choice="${side}"]`);
     button.setAttribute("aria-disabled", String(!question));
@@ -119,7 +122,8 @@ function receive(reply) {
   outbox = outbox.filter((press) => !done.has(press.id));
   sessionStorage.setItem(boxName(), JSON.stringify(outbox));
   answers = reply.answers;
-  warn(reply.sentence);
+  failure = reply.failure;
+  warn(failure || reply.sentence);
   const answered = new Set(outbox.filter((press) => press.kind === "answer").map((press) => press.pair));
   const fresh = reply.questions.filter((each) => !answered.has(each.id));
   // What is on the screen stays there, as long as it is still a question.
@@ -136,10 +140,12 @@ async function pump() {
   sending = true;
   let pause = null;
   try {
-    const reply = await server.press({ session: props.value, presses: outbox.slice(0, 32), ahead: AHEAD });
-    if (!reply || !Array.isArray(reply.done)) throw new Error("no reply");
+    const reply = await server.press({ session: props.value, presses: outbox.slice(0, 32), ahead: AHEAD, retry });
+    retry = false;
+    if (reply?.error) return warn(reply.error);
+    if (!Array.isArray(reply?.done)) throw new Error("no reply");
     receive(reply);
-    pause = outbox.length ? 0 : questions.length < AHEAD ? 700 : null;
+    pause = outbox.length ? 0 : questions.length < AHEAD && !failure ? 700 : null;
   } catch {
     warn(outbox.length ? `${outbox.length} of your answers could not be sent yet; trying again.` : "The studio does not answer; trying again.");
     pause = 1000;
@@ -147,6 +153,13 @@ async function pump() {
     sending = false;
   }
   if (pause !== null && (isOpen() || outbox.length)) timer = setTimeout(pump, pause);
+}
+
+function tryAgain() {
+  retry = true;
+  failure = "";
+  show();
+  pump();
 }
 
 function begin() {
@@ -163,6 +176,7 @@ element.addEventListener("click", (event) => {
   if (button.dataset.choice) answer(button.dataset.choice);
   else if (button.dataset.act === "undo") undo();
   else if (button.dataset.act === "zoom") zoom();
+  else if (button.dataset.act === "retry") tryAgain();
 });
 
 document.addEventListener("keydown", (event) => {
@@ -178,7 +192,7 @@ document.addEventListener("keydown", (event) => {
   else answer(act);
 });
 
-document.addEventListener("studio-page", () => (isOpen() ? pump() : zoom(false)));
+document.addEventListener("studio-page", () => (isOpen() ? tryAgain() : zoom(false)));
 document.addEventListener("visibilitychange", () => isOpen() && pump());
 watch("value", begin);
 begin();

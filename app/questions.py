@@ -1,0 +1,67 @@
+"""The server's side of the question: presses come in, the next questions go out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.presses import Press, Presses, read_presses
+from rlr_core.errors import RLRError
+from rlr_core.session.records import PairRecord
+from rlr_core.session.worker import Job
+from rlr_core.studio import Session, Studio
+
+MOST_AHEAD = 16
+LEARN_EVERY = 5
+
+
+class QuestionDesk:
+    """Takes presses for any session. Whoever can reach the page can call it, with anything: all that comes is checked."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self._presses = Presses()
+        self._jobs: dict[str, Job | None] = {}
+
+    def press(self, sent: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON from a client
+        """Apply the presses in `sent` and answer with what the page shows next; {"error": sentence} if it cannot be read."""
+        try:
+            return self._take(sent)
+        except RLRError as problem:
+            return {"error": str(problem)}
+
+    def _take(self, sent: object) -> dict[str, Any]:
+        if not isinstance(sent, Mapping):
+            raise RLRError("The page sent something that cannot be read: reload it.")
+        session, presses = self._studio.session(str(sent.get("session"))), read_presses(sent.get("presses"))
+        answered_before = session.num_answers()
+        sentences = self._presses.apply(session, presses)
+        answered = session.num_answers()
+        if answered // LEARN_EVERY > answered_before // LEARN_EVERY:
+            session.refresh_taste()
+        ahead = _number(sent.get("ahead"))
+        failure = self._prepare(session, ahead, bool(sent.get("retry")))
+        return _reply(presses, session.open_pairs(ahead), answered, sentences, failure)
+
+    def _prepare(self, session: Session, ahead: int, retries: bool) -> str:
+        """See to further questions. If the last attempt failed, say why instead, until somebody wants to try again."""
+        job = self._jobs.get(session.id)
+        if job is not None and job.state == "failed" and not retries:
+            return job.error or ""
+        self._jobs[session.id] = session.prepare_pairs(ahead)
+        return ""
+
+
+def _number(ahead: object) -> int:
+    return min(ahead, MOST_AHEAD) if type(ahead) is int and ahead > 0 else MOST_AHEAD
+
+
+def _reply(
+    presses: Sequence[Press], questions: Sequence[PairRecord], answers: int, sentences: Sequence[str], failure: str
+) -> dict[str, Any]:
+    """What the page gets: which presses are safe, the next questions, the count, what went wrong, why there are no more questions."""
+    return {
+        "done": [press.id for press in presses],
+        "questions": [{"id": pair.id, "prompt": pair.prompt, "a": pair.image_a, "b": pair.image_b} for pair in questions],
+        "answers": answers,
+        "sentence": " ".join(dict.fromkeys(sentences)),
+        "failure": failure,
+    }

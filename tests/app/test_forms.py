@@ -1,0 +1,45 @@
+"""Forms made from settings."""
+
+import gradio as gr
+import pytest
+
+from app import forms
+from app.pages.learn import fill
+from rlr_core.config import RoundConfig, SamplerConfig
+from rlr_core.errors import InvalidSettings, RLRError
+
+
+def test_every_setting_has_a_control_with_its_default_help_and_range():
+    with gr.Blocks():
+        made = forms.controls(SamplerConfig)
+    assert list(made) == ["num_inference_steps", "guidance_scale", "eta"]
+    steps = made["num_inference_steps"]
+    assert steps.value == 20 and steps.precision == 0
+    assert steps.label == "Number of inference steps (T)"
+    assert steps.info == "Denoising steps for a picture. From 2 to 1,000."
+
+
+def test_a_unit_and_a_shortened_word_are_written_out():
+    assert forms.title(forms.field_of(RoundConfig, "kl_budget")) == "KL budget (nats)"
+
+
+def test_what_the_controls_hold_makes_the_settings():
+    values = {"reward": "taste", "num_updates": 3, "kl_budget": 7, "learning_rate": None, "estimator": ""}
+    assert forms.read(RoundConfig, values) == RoundConfig(num_updates=3, kl_budget=7.0)
+
+
+def test_every_problem_is_said_at_once():
+    with pytest.raises(InvalidSettings) as problem:
+        forms.read(RoundConfig, {"num_updates": 0, "batch_size": 2.5, "kl_budget": -1, "colour": "red"})
+    assert "colour" in problem.value.problems
+    with pytest.raises(InvalidSettings) as problem:
+        forms.read(RoundConfig, {"num_updates": 0, "batch_size": 2.5, "kl_budget": -1})
+    assert set(problem.value.problems) == {"num_updates", "batch_size", "kl_budget"}
+
+
+def test_presets_fill_the_form_and_unknown_ones_are_refused(studio):
+    presets = studio.presets()
+    assert list(presets) == ["careful", "normal", "bold"]
+    assert fill(presets, "bold", ["kl_budget", "reward"]) == [presets["bold"].kl_budget, "taste"]
+    with pytest.raises(RLRError, match="careful, normal, bold"):
+        fill(presets, "reckless", ["kl_budget"])

@@ -1,0 +1,65 @@
+"""The picture route and the built page, on Gradio's real application."""
+
+import pytest
+from gradio.routes import App
+from PIL import Image
+from starlette.testclient import TestClient
+
+from app.page import build
+from app.server import address, picture_route
+
+
+@pytest.fixture
+def page(studio):
+    return build(studio)
+
+
+@pytest.fixture
+def client(studio, page):
+    return TestClient(App.create_app(page, app_kwargs={"routes": [picture_route(studio)]}))
+
+
+def test_a_picture_is_served_by_its_hash(studio, client):
+    image = studio.store.put_image(Image.new("RGB", (4, 4), "red"))
+    answer = client.get(f"/picture/{image.id}.png")
+    assert answer.status_code == 200 and answer.headers["content-type"] == "image/png"
+    assert "immutable" in answer.headers["cache-control"]
+    assert answer.content == studio.picture(image.id).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["0" * 64, "x", "../studio.db", "..%2Fstudio.db", "%2e%2e%2fstudio.db", "A" * 64, "0" * 63])
+def test_nothing_else_leaves_the_workspace(client, name):
+    assert client.get(f"/picture/{name}.png").status_code == 404
+    assert client.get(f"/picture/{name}").status_code == 404
+
+
+def test_the_workspace_is_not_served_as_files(studio, client):
+    image = studio.store.put_image(Image.new("RGB", (4, 4), "red"))
+    assert client.get(f"/gradio_api/file={studio.picture(image.id)}").status_code == 403
+
+
+def test_pictures_need_the_password_that_the_page_needs(studio, page):
+    page.auth, page.auth_message = [("ada", "secret")], None
+    client = TestClient(App.create_app(page, app_kwargs={"routes": [picture_route(studio)]}))
+    image = studio.store.put_image(Image.new("RGB", (4, 4), "red"))
+    assert client.get(f"/picture/{image.id}.png").status_code == 401
+    assert client.post("/login", data={"username": "ada", "password": "secret"}).status_code == 200
+    assert client.get(f"/picture/{image.id}.png").status_code == 200
+
+
+def test_no_handler_is_public(page):
+    assert {dependency["api_visibility"] for dependency in page.config["dependencies"]} == {"private"}
+
+
+def test_ticks_are_quiet_and_never_wait(page):
+    timers = {component["id"] for component in page.config["components"] if component["type"] == "timer"}
+    ticks = [each for each in page.config["dependencies"] if any(target in timers for target, _ in each["targets"])]
+    assert ticks
+    assert all(each["queue"] is False and each["show_progress"] == "hidden" for each in ticks)
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"), [("127.0.0.1", "http://127.0.0.1:1"), ("0.0.0.0", "http://127.0.0.1:1"), ("::1", "http://[::1]:1")]
+)
+def test_the_address_can_be_typed_into_a_browser(host, shown):
+    assert address(host, 1) == shown

@@ -1,0 +1,252 @@
+"""The views: what they show, and that nothing in it can become markup."""
+
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from app.views import charts, header, markup, models, rounds, taste
+from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig
+from rlr_core.pipelines.catalogue import BASE_MODELS
+from rlr_core.session.records import RoundRecord, SampleRecord, SessionRecord, UploadRecord
+from rlr_core.studio import RoundProgress, StripRow
+from tests.app.conftest import HOSTILE
+
+IMAGE = "ab" * 32
+VOID = {"img", "br", "line", "circle", "polyline", "polygon"}
+BASE = RoundRecord("r0", "s", None, 0, None, 0.0, "done")
+FIRST = RoundRecord("r1", "s", "r0", 1, RoundConfig(), 0.0, "done")
+PROGRESS = RoundProgress(
+    round_id="r1",
+    status="running",
+    update=3,
+    num_updates=12,
+    seconds_left=95.0,
+    rewards=((1, 0.1, 0.05), (2, 0.2, 0.05), (3, 0.4, 0.04)),
+    kl=((1, 1.0), (2, 5.0), (3, 20.0)),
+    kl_budget=100.0,
+    gradient_norm=2.5,
+    part_norms={"first_order": 0.5},
+    sentence="",
+)
+STRIP = (StripRow("a cat", 7, IMAGE, None), StripRow(HOSTILE, 8, IMAGE, IMAGE))
+
+
+class Page(HTMLParser):
+    """Collects tags and attributes; fails on tags that do not match."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.tags, self.text = [], [], ""
+        self.feed(html)
+        assert not self.open, f"not closed: {self.open}"
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    def commands(self):
+        return [attributes["data-command"] for attributes in self.all("button") if "data-command" in attributes]
+
+
+def session_record(**changes):
+    return replace(SessionRecord("s1", "emoji", AdapterConfig(), SamplerConfig(), ("a cat",), 0, "r0", 0.0), **changes)
+
+
+def hostile_views():
+    """Every view, fed with text that wants to be markup wherever text goes in."""
+    sample = SampleRecord("s", "r", "preview", HOSTILE, 0, HOSTILE)
+    card = replace(BASE_MODELS["emoji"], name=HOSTILE, label=HOSTILE, licence=HOSTILE)
+    sentence = replace(PROGRESS, sentence=HOSTILE, part_norms={HOSTILE: 1.0})
+    return {
+        "steps": header.header([header.Step("model", HOSTILE, HOSTILE)], header.news("failed", HOSTILE, HOSTILE)),
+        "busy": header.news("running", HOSTILE, HOSTILE),
+        "cards": models.cards([card], {HOSTILE: HOSTILE}, HOSTILE),
+        "previews": models.previews([sample]),
+        "sessions": models.sessions([session_record(id=HOSTILE, base_model=HOSTILE, prompts=(HOSTILE,))], "other"),
+        "taste": taste.taste(HOSTILE, 3, 0.7),
+        "uploads": taste.uploads([UploadRecord("s", HOSTILE, liked=True, id=HOSTILE)]),
+        "progress": rounds.progress(replace(FIRST, id=HOSTILE, status="interrupted"), sentence, is_paused=False),
+        "strip": rounds.live_strip([StripRow(HOSTILE, 1, HOSTILE, HOSTILE)]),
+        "verdict": rounds.verdict(replace(FIRST, id=HOSTILE), BASE, STRIP, HOSTILE),
+        "history": rounds.history([BASE, replace(FIRST, id=HOSTILE)], BASE),
+        "lead": markup.lead(HOSTILE, HOSTILE),
+        "empty": markup.empty(HOSTILE),
+        "figures": charts.figures([(HOSTILE, HOSTILE)]),
+        "meter": charts.meter(HOSTILE, 1, 2, HOSTILE),
+    }
+
+
+@pytest.mark.parametrize("name", list(hostile_views()))
+def test_nothing_a_person_typed_becomes_markup(name):
+    page = Page(hostile_views()[name])
+    assert not page.all("script")
+    for tag, attributes in page.tags:
+        assert not [each for each in attributes if each.startswith("on")], (tag, attributes)
+    assert all(attributes["src"].startswith("picture/") for attributes in page.all("img"))
+
+
+@pytest.mark.parametrize("name", list(hostile_views()))
+def test_every_picture_and_every_button_has_a_name(name):
+    html = hostile_views()[name]
+    page = Page(html)
+    assert all("alt" in attributes for attributes in page.all("img"))
+    assert all(attributes["type"] == "button" for attributes in page.all("button"))
+    assert "<button></button>" not in html
+
+
+def test_the_header_marks_steps_that_are_done():
+    page = Page(
+        header.header([header.Step("model", "Model", "Emoji", "done"), header.Step("rate", "Rate", "0 answers")], header.news("", "", ""))
+    )
+    assert [attributes["href"] for attributes in page.all("a")] == ["#model", "#rate"]
+    assert "✓" in page.text and "2" in page.text and "Ready" in page.text
+
+
+def test_a_failed_job_is_announced_with_its_sentence():
+    failed = Page(header.news("failed", "Round 1", "No memory is left."))
+    assert failed.all("p")[0]["role"] == "alert" and "Round 1: No memory is left." in failed.text
+
+
+@pytest.mark.parametrize(("reason", "words"), [(None, "Ready"), ("it needs more memory.", "Cannot run here")])
+def test_a_card_says_whether_the_model_runs_here(reason, words, tmp_path):
+    here = replace(BASE_MODELS["emoji"], source=tmp_path)
+    for file in ("unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model", "text_encoder/model"):
+        (tmp_path / file).parent.mkdir()
+        (tmp_path / f"{file}.safetensors").touch()
+    (tmp_path / "model_index.json").touch()
+    page = Page(models.cards([here], {here.name: reason}, here.name))
+    assert words in page.text and (reason or "") in page.text and here.licence in page.text
+    assert page.all("button")[0]["aria-pressed"] == "true"
+
+
+def test_names_of_models_are_short_where_there_is_little_room():
+    assert models.short_name("emoji", BASE_MODELS) == "Emoji"
+    assert models.short_name("/models/mine.safetensors", BASE_MODELS) == "mine.safetensors"
+    assert models.short_name("someone/model/", BASE_MODELS) == "model"
+
+
+def test_pictures_being_made_have_a_place():
+    assert len([tag for tag in Page(models.previews([], 4)).all("span") if tag.get("role") == "img"]) == 4
+    assert "#rate" in models.previews([SampleRecord("s", "r", "preview", "a cat", 0, IMAGE)])
+    assert "Make four pictures" in models.previews([])
+
+
+def test_only_other_sessions_are_offered():
+    records = [session_record(id="one"), session_record(id="two")]
+    assert Page(models.sessions(records, "one")).all("button")[0]["data-session"] == "two"
+    assert models.sessions(records[:1], "one") == ""
+
+
+def test_what_was_learned_leads_on_once_there_is_something():
+    assert "#learn" not in taste.taste("Nothing yet.", 0, None)
+    page = Page(taste.taste("12 answers.", 12, 0.75))
+    assert page.all("a")[0]["href"] == "#learn" and page.all("div")[0].get("aria-valuenow", "75") == "75"
+
+
+def test_uploads_can_be_removed_by_name():
+    page = Page(taste.uploads([UploadRecord("s", IMAGE, liked=False, id="u1")]))
+    assert page.all("button")[0]["data-upload"] == "u1" and "disliked" in page.all("button")[0]["aria-label"]
+    assert taste.uploads([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "is_paused", "expected"),
+    [
+        ("running", False, ["pause", "stop"]),
+        ("running", True, ["go_on", "stop"]),
+        ("queued", False, ["pause", "stop"]),
+        ("interrupted", False, ["resume"]),
+        ("stopped", False, ["resume"]),
+        ("done", False, []),
+        ("budget_spent", False, []),
+    ],
+)
+def test_a_round_offers_what_makes_sense_now(status, is_paused, expected):
+    assert Page(rounds.progress(replace(FIRST, status=status), PROGRESS, is_paused)).commands() == expected
+
+
+def test_progress_says_how_far_and_how_long():
+    page = Page(rounds.progress(replace(FIRST, status="running"), PROGRESS, is_paused=False))
+    assert "3 of 12 updates · about 2 min left" in page.text
+    assert "Moved 20 of 100 nats" in page.text
+    meters = [attributes for attributes in page.all("div") if attributes.get("role") == "meter"]
+    assert [meter["aria-valuenow"] for meter in meters] == ["3", "20"]
+
+
+def test_a_round_without_updates_still_shows():
+    page = Page(rounds.progress(replace(FIRST, status="queued"), replace(PROGRESS, update=0, rewards=(), kl=(), gradient_norm=None), False))
+    assert "first point" in page.text
+
+
+def test_no_round_yet_says_what_to_do():
+    assert "Start learning" in rounds.progress(None, None, False)
+    assert "#learn" in rounds.verdict(None, BASE, (), "")
+
+
+@pytest.mark.parametrize(
+    ("status", "current", "expected"),
+    [
+        ("done", FIRST, ["undo"]),
+        ("done", BASE, ["checkout"]),
+        ("stopped", BASE, ["resume", "checkout"]),
+        ("interrupted", BASE, ["resume", "checkout"]),
+    ],
+)
+def test_the_verdict_offers_to_undo_or_to_bring_back(status, current, expected):
+    page = Page(rounds.verdict(replace(FIRST, status=status), current, STRIP, "Done."))
+    assert page.commands() == expected
+    assert len(page.all("img")) == 3
+
+
+def test_the_history_offers_every_round_but_the_one_in_use():
+    page = Page(rounds.history([BASE, FIRST], FIRST))
+    assert [attributes["data-round"] for attributes in page.all("button")] == ["r0"]
+    assert rounds.history([BASE], BASE) == ""
+
+
+def chart_points(html, kind):
+    found = [attributes for attributes in Page(html).all("polyline") + Page(html).all("polygon") if attributes["class"] == kind]
+    return [tuple(float(part) for part in point.split(",")) for point in found[0]["points"].split()]
+
+
+def test_the_chart_puts_updates_and_rewards_where_they_belong():
+    html = charts.reward_chart([(1, 0.0, 0.1), (2, 1.0, 0.1), (3, 2.0, 0.1)], num_updates=5)
+    (x_1, y_1), (x_2, y_2), (x_3, y_3) = chart_points(html, "mean")
+    assert (x_1, x_2, x_3) == (0.0, charts.WIDTH / 4, charts.WIDTH / 2)
+    assert y_1 > y_2 > y_3 and y_1 - y_2 == pytest.approx(y_2 - y_3, abs=0.2)
+    band = chart_points(html, "band")
+    assert len(band) == 6 and band[0][1] < y_1 < band[-1][1]
+    assert all(0 <= y <= charts.HEIGHT for _, y in band)
+
+
+def test_the_chart_speaks():
+    page = Page(charts.reward_chart([(1, 0.5, 0.1)], num_updates=4))
+    assert page.all("svg")[0]["role"] == "img" and "After 1 of 4 updates the mean reward is 0.5" in page.text
+
+
+def test_a_flat_reward_and_a_single_update_can_be_drawn():
+    assert chart_points(charts.reward_chart([(1, 0.0, 0.0)], 1), "mean") == [(0.0, charts.HEIGHT / 2)]
+
+
+@pytest.mark.parametrize(("value", "maximum", "width"), [(5, 10, "50.0%"), (20, 10, "100.0%"), (1, 0, "0.0%"), (-3, 10, "0.0%")])
+def test_a_meter_never_leaves_its_bar(value, maximum, width):
+    assert f"width:{width}" in charts.meter("Label", value, maximum, "words")
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(-1, "0 s"), (45.4, "45 s"), (95, "2 min"), (3600, "60 min"), (7800, "2 h 10 min")])
+def test_durations_are_said_as_a_person_would(seconds, words):
+    assert markup.duration(seconds) == words
