@@ -408,7 +408,8 @@ class Session:
         engine, (parent_id, config) = self._studio.engine(), record.lesson
         if config.reward == "taste":
             self._fit_taste(job)
-        self._sample_strip(parent_id, "before", record.id, job)
+        if any(row.before is None for row in self.strip(record.id)):
+            self._sample_strip(parent_id, "before", record.id, job)
         update = 0
         for report in engine.updates(self.record, record, job.check):
             update = report.update

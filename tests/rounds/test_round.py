@@ -1,0 +1,206 @@
+"""Whole rounds on a real pipeline of tiny size."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from PIL import Image
+
+from rlr_core.engine import STATE_FILE
+from rlr_core.errors import InvalidSettings, RLRError
+from rlr_core.round import RoundState, draw_prompts
+from rlr_core.session.records import RoundRecord
+from tests.rounds.conftest import LEARNING
+
+
+def state_of(studio, round_id) -> RoundState:
+    return RoundState.load(studio.store.round_folder(round_id) / STATE_FILE)
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_round_changes_the_adapter_and_reports_every_update(studio, session, learned):
+    round_id = learned(session, LEARNING)
+    progress = session.progress(round_id)
+    assert progress.status == "done"
+    assert [update for update, _, _ in progress.rewards] == list(range(1, 7))
+    assert set(progress.part_norms) == {"first_order", "half_order"}
+    assert any(float(tensor.abs().sum()) > 0 for name, tensor in state_of(studio, round_id).adapter.items() if "lora_B" in name)
+    strip = session.strip(round_id)
+    assert len(strip) == 3
+    assert all(row.before and row.after and row.before != row.after for row in strip)
+
+
+def test_the_same_session_and_seed_learn_the_same_bit_for_bit(studio, session, tiny_folder, learned):
+    twin = studio.create_session(str(tiny_folder), session.record.prompts, seed=3, sampler=session.record.sampler)
+    first, second = (learned(each, LEARNING) for each in (session, twin))
+    assert same(state_of(studio, first).adapter, state_of(studio, second).adapter)
+    other = learned(twin, replace(LEARNING, seed=1))
+    assert not same(state_of(studio, second).adapter, state_of(studio, other).adapter)
+
+
+def test_a_stopped_and_resumed_round_equals_an_uninterrupted_one(studio, session, tiny_folder, learned):
+    whole = state_of(studio, learned(session, LEARNING))
+    twin = studio.create_session(str(tiny_folder), session.record.prompts, seed=3, sampler=session.record.sampler)
+    job = twin.start_round(LEARNING)
+    record = twin.rounds()[-1]
+    calls = 0
+    check = job.check
+
+    def stop_in_the_fourth_update() -> None:
+        nonlocal calls
+        calls += 1
+        if len(studio.store.series(record.id, "kl")) == 3:
+            job.stop()
+        check()
+
+    job.check = stop_in_the_fourth_update
+    job.wait()
+    assert twin.round(record.id).status == "stopped"
+    assert state_of(studio, record.id).update == 3
+    twin.resume_round(record.id).wait()
+    assert twin.round(record.id).status == "done"
+    resumed = state_of(studio, record.id)
+    assert same(resumed.adapter, whole.adapter)
+    assert same(resumed.optimizer, whole.optimizer)
+    assert resumed.anchor == whole.anchor
+
+
+def test_a_stop_ends_within_one_denoising_step(studio, session):
+    steps_after_stop = 0
+    job = session.start_round(replace(LEARNING, num_updates=1000))
+    check = job.check
+
+    def counted() -> None:
+        nonlocal steps_after_stop
+        if studio.store.series(session.rounds()[-1].id, "kl"):
+            steps_after_stop += 1
+            job.stop()
+        check()
+
+    job.check = counted
+    job.wait()
+    assert job.state == "stopped"
+    assert steps_after_stop == 1
+
+
+def test_the_round_ends_when_its_budget_is_spent(session, learned):
+    round_id = learned(session, replace(LEARNING, num_updates=200, kl_budget=0.05, learning_rate=0.05))
+    progress = session.progress(round_id)
+    assert progress.status == "budget_spent"
+    assert progress.update < 200
+    assert progress.kl[-1][1] >= 0.05
+
+
+def test_a_second_round_starts_where_the_first_ended(studio, session, learned):
+    first = learned(session, LEARNING)
+    second = learned(session, LEARNING)
+    assert session.round(second).parent_id == first
+    assert state_of(studio, second).anchor.kl_at_start == state_of(studio, first).anchor.kl
+
+
+def test_undo_goes_back_and_loses_nothing(session, learned):
+    base = session.current_round()
+    round_id = learned(session, LEARNING)
+    assert session.undo().id == base.id
+    session.checkout(round_id)
+    assert session.current_round().id == round_id
+    session.undo()
+    with pytest.raises(RLRError, match="no round to undo"):
+        session.undo()
+
+
+def test_the_base_model_with_a_fresh_adapter_is_the_base_model(studio, session):
+    base = session.current_round().id
+    measured = session.measure(base, "brightness", ("a cat face",), (5,))
+    again = session.measure(base, "brightness", ("a cat face", "a red heart"), (5, 6))
+    torch.testing.assert_close(measured.images[0], again.images[0], rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"reward": "colourfullness"}, "did you mean 'colourfulness'"),
+        ({"estimator": "half_ordr"}, "did you mean 'half_order'"),
+        ({"reward": "jpeg_size", "estimator": "rlr_antithetic"}, "cannot be differentiated"),
+        ({"estimator": "antithetic_half_order", "estimator_settings": {"sub_chain_length": 99}}, "sub_chain_length = 99"),
+        ({"estimator_settings": {"horizon": 3}}, "there is no such setting"),
+    ],
+)
+def test_what_cannot_work_fails_with_a_sentence_and_keeps_the_base(session, change, words):
+    job = session.start_round(replace(LEARNING, **change))
+    job.wait()
+    assert job.state == "failed"
+    assert words in (job.error or "")
+    failed = session.rounds()[-1]
+    assert failed.status == "failed"
+    assert words in session.progress(failed.id).sentence
+    assert session.current_round().number == 0
+    with pytest.raises(RLRError, match="no adapter to use"):
+        session.checkout(failed.id)
+
+
+def test_eta_zero_is_refused_by_half_order_and_by_questions(studio, tiny_folder, session):
+    still = studio.create_session(str(tiny_folder), ("a cat",), sampler=replace(session.record.sampler, eta=0.0))
+    job = still.start_round(LEARNING)
+    job.wait()
+    assert "eta = 0" in (job.error or "")
+    with pytest.raises(RLRError, match="eta = 0"):
+        still.next_pairs(1)
+
+
+def test_bad_settings_are_refused_before_anything_is_queued(session):
+    with pytest.raises(InvalidSettings) as caught:
+        session.start_round(replace(LEARNING, num_updates=0, batch_size=1))
+    assert set(caught.value.problems) == {"num_updates", "batch_size"}
+    assert len(session.rounds()) == 1
+
+
+def test_a_round_on_taste_without_answers_is_refused(session):
+    with pytest.raises(RLRError, match="There are no answers yet"):
+        session.start_round(replace(LEARNING, reward="taste"))
+
+
+def test_questions_are_twins_with_their_trajectories_and_do_not_depend_on_how_many_are_asked(studio, session, tiny_folder):
+    pairs = session.next_pairs(5)
+    assert all(pair.image_a != pair.image_b for pair in pairs)
+    assert all(studio.store.trajectory_path(pair.id).exists() for pair in pairs)
+    twin = studio.create_session(str(tiny_folder), session.record.prompts, seed=3, sampler=session.record.sampler)
+    one_by_one = [twin.next_pairs(count)[count - 1] for count in range(1, 6)]
+    assert [(pair.image_a, pair.image_b, pair.prompt) for pair in pairs] == [(p.image_a, p.image_b, p.prompt) for p in one_by_one]
+
+
+def test_the_loop_of_answers_learns_a_round(studio, session, learned):
+    for pair in session.next_pairs(8):
+        reds = [
+            sum(Image.open(studio.picture(each)).convert("RGB").resize((1, 1)).getpixel((0, 0))) for each in (pair.image_a, pair.image_b)
+        ]
+        session.answer(pair.id, "a" if reds[0] > reds[1] else "b")
+    round_id = learned(session, replace(LEARNING, reward="taste", num_updates=2))
+    assert session.taste().num_answers == 8
+    assert not session.taste().is_stale
+    assert session.progress(round_id).update == 2
+    session.undo_answer()
+    assert session.taste().is_stale
+
+
+def test_a_damaged_state_is_named(studio, session, learned):
+    round_id = learned(session, LEARNING)
+    path = studio.store.round_folder(round_id) / STATE_FILE
+    path.write_bytes(path.read_bytes()[:100])
+    job = session.generate(("a cat",), 0)
+    job.wait()
+    assert "cannot be read" in (job.error or "")
+
+
+def test_no_prompt_is_drawn_again_before_all_others():
+    drawn = draw_prompts(("a", "b", "c"), 7, seed=0)
+    assert sorted(drawn[:3]) == sorted(drawn[3:6]) == ["a", "b", "c"]
+
+
+def test_round_zero_has_no_lesson(session):
+    record: RoundRecord = session.current_round()
+    with pytest.raises(RLRError, match="Round 0 is the base model"):
+        session.progress(record.id)
