@@ -129,7 +129,8 @@ Rows: Noto, Twemoji, Fluent style; all columns with fixed seeds, none chosen.
 
 {figures["pictures"]} pictures of {figures["concepts"]} concepts (listed in `assets/recipe/concepts.txt`) for the generator;
 the VAE saw all kinds but flags. Put on white, 64 pixels. Noto Emoji (Google, Apache-2.0), Twemoji (Twitter and contributors,
-CC-BY 4.0), Fluent Emoji (Microsoft, MIT); names from emoji-datasource and emojilib (MIT). See NOTICE. It can draw what is in the list, in these styles, and hardly anything else.
+CC-BY 4.0), Fluent Emoji (Microsoft, MIT); names from emoji-datasource and emojilib (MIT). See NOTICE.
+It can draw what is in the list, in these styles, and hardly anything else.
 
 ## Settings
 
