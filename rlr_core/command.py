@@ -144,7 +144,10 @@ def read_prompts(path: Path | None) -> tuple[str, ...]:
         return ()
     if not path.is_file():
         raise RLRError(f"{path} is not there, so no prompts can be read: give a text file with one prompt a line.")
-    return tuple(line for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    prompts = tuple(line for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    if not prompts:
+        raise RLRError(f"There is no prompt in {path}, so there is nothing to draw: write one a line.")
+    return prompts
 
 
 def run(arguments: argparse.Namespace) -> Any:  # noqa: ANN401 - a report

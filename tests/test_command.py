@@ -1,0 +1,130 @@
+"""The command line as a person uses it: real runs on a pipeline of tiny size, and one sentence for what cannot work."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rlr_core.command import main
+from tests.tiny import write_tiny_folder
+
+RATERS = Path(__file__).parent.parent / "assets" / "raters"
+SMALL = ["--num-inference-steps", "8", "--num-updates", "2", "--batch-size", "2"]
+
+
+@pytest.fixture(scope="module")
+def tiny_folder(tmp_path_factory) -> Path:
+    return write_tiny_folder(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def run(tmp_path, tiny_folder, capsys):
+    """Run a command on the tiny model: exit code, stderr, and the JSON it wrote."""
+
+    def call(name: str, *arguments: str, model: Path = tiny_folder) -> tuple[int, str, dict]:
+        report = tmp_path / "report.json"
+        code = main(
+            [
+                name,
+                "--base-model",
+                str(model),
+                *SMALL,
+                "--workspace",
+                str(tmp_path / "workspace"),
+                "--json",
+                str(report),
+                *map(str, arguments),
+            ]
+        )
+        return code, capsys.readouterr().err, json.loads(report.read_text()) if report.exists() else {}
+
+    return call
+
+
+def test_tune_writes_its_figures(run):
+    code, _, report = run("tune", "--reward", "jpeg_size", "--rounds", "2")
+    assert code == 0
+    assert (report["reward"], report["rounds"], report["updates"]) == ("jpeg_size", 2, 4)
+    assert report["reward_before"]["error"] > 0
+    assert report["kl"]["mean"] > 0
+    assert report["network_evaluations"] > 0
+    assert {"reward_after", "text_match_before", "text_match_after", "seconds"} <= report.keys()
+
+
+def test_tune_is_reproducible(run):
+    first, second = (run("tune", "--reward", "brightness", "--rounds", "1", "--seed", "5")[2] for _ in range(2))
+    assert first["reward_after"] == second["reward_after"]
+    assert first["kl"] == second["kl"]
+
+
+def test_simulate_writes_its_figures(run):
+    code, _, report = run("simulate", "--rater", RATERS / "warm_colours.py", "--answers", "6")
+    assert code == 0
+    assert report["answers_used"] == 6
+    assert report["wins"] + report["losses"] + report["ties"] == 36
+    low, high = report["interval"]
+    assert low <= report["win_rate"] <= high
+    assert {
+        "agreement_held_out",
+        "kl",
+        "seconds",
+        "network_evaluations",
+        "text_match_before",
+        "text_match_after",
+        "rounds",
+    } <= report.keys()
+
+
+def test_doctor_writes_what_it_found(tmp_path):
+    assert main(["doctor", "--json", str(tmp_path / "d.json"), "--workspace", str(tmp_path)]) == 0
+    assert "packages" in json.loads((tmp_path / "d.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("tune", "--reward", "colourfullness"), "did you mean 'colourfulness'"),
+        (("tune", "--reward", "taste"), "learned from answers"),
+        (("tune", "--estimator", "half_ordr"), "did you mean 'half_order'"),
+        (("tune", "--eta", "0"), "eta = 0"),
+        (("tune", "--eta", "7"), "must lie from 0 to 1"),
+        (("tune", "--rounds", "0"), "rounds = 0"),
+        (("tune", "--prompts", "/nowhere/prompts.txt"), "is not there"),
+        (("simulate", "--rater", "/nowhere/rater.py"), "is not there"),
+        (("simulate", "--rater", str(RATERS / "warm_colours.py"), "--answers", "0"), "answers = 0"),
+    ],
+)
+def test_what_cannot_work_is_one_sentence_and_exit_code_2(run, arguments, words):
+    code, err, report = run(*arguments)
+    assert code == 2
+    assert words in err
+    assert "Traceback" not in err
+    assert report == {}
+
+
+def test_an_unknown_base_model_is_named(run):
+    code, err, _ = run("tune", model=Path("/nowhere/model"))
+    assert code == 2
+    assert "/nowhere/model" in err
+
+
+def test_a_workspace_that_is_a_file_is_named(tmp_path, tiny_folder, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["tune", "--base-model", str(tiny_folder), "--workspace", str(tmp_path / "file")]) == 2
+    assert "cannot be a folder" in capsys.readouterr().err
+
+
+def test_a_rater_that_raises_is_named_with_its_line(run, tmp_path):
+    rater = tmp_path / "bad.py"
+    rater.write_text("def utility(image, prompt):\n    return 1 / 0\n")
+    code, err, _ = run("simulate", "--rater", rater, "--answers", "4")
+    assert code == 2
+    assert "line 2" in err
+    assert "ZeroDivisionError" in err
+
+
+def test_an_empty_prompt_list_is_refused(run, tmp_path):
+    (tmp_path / "prompts.txt").write_text("\n  \n")
+    code, err, _ = run("tune", "--prompts", tmp_path / "prompts.txt")
+    assert code == 2
+    assert "no prompt" in err
