@@ -11,7 +11,7 @@ from typing import cast
 
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from rlr_core.anchor import trajectory_divergence
@@ -38,9 +38,9 @@ from rlr_core.rng import derive_seed, generator, image_generators
 from rlr_core.round import Round, RoundState, UpdateReport, draw_prompts
 from rlr_core.sampling import Trajectory, sample
 from rlr_core.session.files import explained, write_atomically
-from rlr_core.session.records import PairRecord, RoundRecord, SampleRecord, SessionRecord
+from rlr_core.session.records import REFERENCE, PairRecord, RoundRecord, SampleRecord, SessionRecord
 from rlr_core.session.store import Store
-from rlr_core.twins import make_twins
+from rlr_core.twins import Twins, make_twins
 
 Check = Callable[[], None]
 STATE_FILE = "state.safetensors"
@@ -59,7 +59,7 @@ class Measurement:
     Attributes:
         images: in [0, 1], shape (n, 3, H, W).
         rewards: as the reward gives them.
-        divergences: from the base model, in nats a trajectory.
+        divergences: from the base model, in nats a trajectory, of the first batch of pictures.
         text_margins: cosine with the picture's own prompt minus the mean cosine with the other prompts, by the embedded CLIP.
     """
 
@@ -152,22 +152,14 @@ class Engine:
         trajectory = sample(chain, model.condition(prompts, session.sampler), generators)
         twins = make_twins(chain, trajectory, step)
         self.network_evaluations += chain.network_evaluations
-        pairs = []
-        for row, (prompt, is_a_plus) in enumerate(zip(prompts, sides, strict=True)):
-            plus, minus = (self._store.put_image(to_pillow(images[row])).id for images in (twins.images_plus, twins.images_minus))
-            pair = PairRecord(
-                session_id=session.id,
-                round_id=session.current_round_id,
-                number=group * PAIR_GROUP + row,
-                prompt=prompt,
-                image_a=plus if is_a_plus else minus,
-                image_b=minus if is_a_plus else plus,
-                is_a_plus=bool(is_a_plus),
-                step=step,
-            )
-            self._keep_trajectory(pair, trajectory, row)
-            self._store.add_pair(pair)
-            pairs.append(pair)
+        pairs = [
+            self._keep_pair(session, group * PAIR_GROUP + row, trajectory, twins, row, step, bool(is_a_plus))
+            for row, is_a_plus in enumerate(sides)
+        ]
+        # Whole groups only: the next group's number follows from the pairs there are.
+        with self._store.transaction():
+            for pair in pairs:
+                self._store.add_pair(pair)
         return pairs
 
     def _question_prompts(self, session: SessionRecord, group: int) -> list[str]:
@@ -178,17 +170,25 @@ class Engine:
             for number in numbers
         ]
 
-    def _keep_trajectory(self, pair: PairRecord, trajectory: Trajectory, row: int) -> None:
-        # Enough for the half-order gradient of any sub-chain that ends at the interface.
-        last = pair.step + 1
-        save_file(
-            {
-                "states": trajectory.states[: last + 1, row].contiguous().cpu(),
-                "noises": trajectory.noises[:last, row].contiguous().cpu(),
-            },
-            self._store.trajectory_path(pair.id),
-            metadata={"prompt": pair.prompt, "round": pair.round_id, "step": str(pair.step)},
+    def _keep_pair(  # noqa: PLR0913 - all that tells one pair of a group from another
+        self, session: SessionRecord, number: int, trajectory: Trajectory, twins: Twins, row: int, step: int, is_a_plus: bool
+    ) -> PairRecord:
+        """Keep a pair's pictures and what its gradient needs: states and noises for any sub-chain that ends at the interface."""
+        plus, minus = (self._store.put_image(to_pillow(images[row])).id for images in (twins.images_plus, twins.images_minus))
+        pair = PairRecord(
+            session_id=session.id,
+            round_id=session.current_round_id,
+            number=number,
+            prompt=trajectory.condition.prompts[row],
+            image_a=plus if is_a_plus else minus,
+            image_b=minus if is_a_plus else plus,
+            is_a_plus=is_a_plus,
+            step=step,
         )
+        tensors = {"states": trajectory.states[: step + 2, row], "noises": trajectory.noises[: step + 1, row]}
+        about = {"prompt": pair.prompt, "round": pair.round_id, "step": str(step)}
+        self._keep(self._store.trajectory_path(pair.id), save({name: each.contiguous().cpu() for name, each in tensors.items()}, about))
+        return pair
 
     # Taste
 
@@ -205,13 +205,15 @@ class Engine:
         pairs = [pair for pair in self._store.pairs(session.id) if pair.choice not in (None, "skip")]
         uploads = self._store.uploads(session.id)
         liked, disliked = ([upload.image_id for upload in uploads if upload.liked is wanted] for wanted in (True, False))
+        references = [sample.image_id for sample in self._store.samples(session.id) if sample.purpose == REFERENCE]
+        features_a, features_b = (self._encode(ids) for ids in ([pair.image_a for pair in pairs], [pair.image_b for pair in pairs]))
         return fit_taste(
-            self._encode([pair.image_a for pair in pairs]),
-            self._encode([pair.image_b for pair in pairs]),
+            features_a,
+            features_b,
             [cast(Outcome, pair.choice) for pair in pairs],
             liked=self._encode(liked),
             disliked=self._encode(disliked),
-            reference=self._encode([sample.image_id for sample in self._store.samples(session.id)][-32:]),
+            reference=torch.cat([features_a, features_b, self._encode(references)]),
         )
 
     @torch.no_grad()
@@ -242,7 +244,7 @@ class Engine:
         for state, report in round_.updates(self._state(session, record, round_)):
             self.network_evaluations += report.network_evaluations
             self._store.add_metrics(record.id, report.update, metrics_of(report))
-            self._keep_state(folder / STATE_FILE, state)
+            self._keep(folder / STATE_FILE, state.to_bytes())
             yield report
 
     def _state(self, session: SessionRecord, record: RoundRecord, round_: Round) -> RoundState:
@@ -254,9 +256,9 @@ class Engine:
         kl = RoundState.load(parent).anchor.kl if parent.exists() else 0.0
         return round_.start(self.adapter(session, parent_id), kl)
 
-    def _keep_state(self, path: Path, state: RoundState) -> None:
+    def _keep(self, path: Path, content: bytes) -> None:
         with explained(self._store.root):
-            write_atomically(path, state.to_bytes())
+            write_atomically(path, content)
 
     def reward(self, session: SessionRecord, record: RoundRecord) -> Reward:
         """The round's reward; a taste is fitted once, when the round begins, and kept with it."""
@@ -276,25 +278,18 @@ class Engine:
         self, session: SessionRecord, round_id: str, reward: str, prompts: Sequence[str], seeds: Sequence[int], check: Check
     ) -> Measurement:
         """Reward, divergence and text match of a round's adapter; every prompt with its seed."""
-        asked = self._reward(reward, None)
-        parts = []
+        asked, among = self._reward(reward, None), sorted(set(prompts))
+        images, rewards, margins = [], [], []
+        divergences = torch.zeros(0)
         for first in range(0, len(prompts), SAMPLING_BATCH):
             rows = slice(first, first + SAMPLING_BATCH)
             trajectory = self.sample(session, round_id, prompts[rows], seeds[rows], check)
-            parts.append(
-                (
-                    trajectory.images.cpu(),
-                    measure(asked, trajectory.images, prompts[rows]).cpu(),
-                    self._divergences(session, round_id, trajectory, check),
-                    self._text_match.text_margins(trajectory.images, prompts[rows], sorted(set(prompts))).cpu(),
-                )
-            )
-        return Measurement(*(torch.cat(column) for column in zip(*parts, strict=True)))
-
-    def _divergences(self, session: SessionRecord, round_id: str, trajectory: Trajectory, check: Check) -> Tensor:
-        if self._store.round(round_id).parent_id is None:
-            return torch.zeros(len(trajectory))
-        return trajectory_divergence(self._chain(session, self.load(session), check), trajectory).cpu()
+            images.append(trajectory.images.cpu())
+            rewards.append(measure(asked, trajectory.images, prompts[rows]).cpu())
+            margins.append(self._text_match.text_margins(trajectory.images, prompts[rows], among).cpu())
+            if first == 0:
+                divergences = trajectory_divergence(self._chain(session, self.load(session), check), trajectory).cpu()
+        return Measurement(torch.cat(images), torch.cat(rewards), divergences, torch.cat(margins))
 
 
 def make_estimator(config: RoundConfig, reward_is_differentiable: bool) -> Estimator:

@@ -15,7 +15,7 @@ from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig, from_mapp
 from rlr_core.errors import Cancelled, RLRError
 from rlr_core.paths import assets_folder
 from rlr_core.session.events import Failed, PairsReady, PicturesReady, RoundEnded, RoundQueued, RoundStarted, TasteFitted, UpdateDone
-from rlr_core.session.records import Choice, PairRecord, RoundRecord, SampleRecord, SessionRecord, UploadRecord
+from rlr_core.session.records import PREVIEW, REFERENCE, Choice, PairRecord, RoundRecord, SampleRecord, SessionRecord, UploadRecord
 from rlr_core.session.store import Store
 from rlr_core.session.uploads import read_upload
 from rlr_core.session.worker import Job, Worker
@@ -260,14 +260,14 @@ class Session:
         def work(job: Job) -> None:
             record = self.record
             seeds = [seed + number for number in range(len(checked))]
-            made = self._studio.engine().make_samples(record, record.current_round_id, "preview", checked, seeds, job.check)
-            self._store.report(self.id, PicturesReady(record.current_round_id, "preview", tuple(sample.image_id for sample in made)))
+            made = self._studio.engine().make_samples(record, record.current_round_id, PREVIEW, checked, seeds, job.check)
+            self._store.report(self.id, PicturesReady(record.current_round_id, PREVIEW, tuple(sample.image_id for sample in made)))
 
         return self._studio.submit("Making pictures", work, URGENT)
 
     def previews(self, limit: int = 4) -> tuple[SampleRecord, ...]:
         """The last pictures made."""
-        return tuple(sample for sample in self._store.samples(self.id) if sample.purpose == "preview")[-limit:]
+        return tuple(sample for sample in self._store.samples(self.id) if sample.purpose == PREVIEW)[-limit:]
 
     # Questions and answers
 
@@ -352,11 +352,12 @@ class Session:
             self._store.report(self.id, TasteFitted(answered, uploaded, fitted.agreement_held_out))
 
     def _make_references(self, job: Job) -> None:
-        """Pictures of the base model, the standard that answers and uploads are compared with; made once."""
-        if not any(sample.purpose == "reference" for sample in self._store.samples(self.id)):
+        """Pictures of the base model, for uploads to be compared with while there are few questions; made once."""
+        has_enough = 2 * self.num_answers() >= REFERENCE_PICTURES
+        if not has_enough and not any(sample.purpose == REFERENCE for sample in self._store.samples(self.id)):
             prompts = [self.record.prompts[number % len(self.record.prompts)] for number in range(REFERENCE_PICTURES)]
             base = self._store.rounds(self.id)[0].id
-            self._studio.engine().make_samples(self.record, base, "reference", prompts, list(range(REFERENCE_PICTURES)), job.check)
+            self._studio.engine().make_samples(self.record, base, REFERENCE, prompts, list(range(REFERENCE_PICTURES)), job.check)
 
     def _last_event(self, kind: str) -> Any:  # noqa: ANN401 - a JSON payload
         return next((event.payload for event in reversed(self._store.events(self.id)) if event.kind == kind), None)

@@ -9,6 +9,8 @@ from typing import Any, Literal
 from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig
 from rlr_core.errors import RLRError
 
+# Purposes of samples, beside "before <round id>" and "after <round id>".
+PREVIEW, REFERENCE = "preview", "reference"
 Choice = Literal["a", "b", "tie", "both_bad", "skip"]
 RoundStatus = Literal["queued", "running", "done", "budget_spent", "stopped", "failed", "interrupted"]
 
