@@ -61,7 +61,7 @@ def preset_label(name: str, config: RoundConfig) -> str:
 
 def choices(entries: list[Named]) -> list[tuple[str, str]]:
     """Label and name of each entry."""
-    return [(f"{each.label} — {each.help}", each.name) for each in entries]
+    return [(each.label, each.name) for each in entries]
 
 
 def fetch_lists(studio: Studio, reward: Component, estimator: Component) -> None:

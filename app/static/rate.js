@@ -36,6 +36,7 @@ function show() {
     else image.removeAttribute("src");
   }
   root.dataset.pair = question ? question.id : "";
+  root.dataset.ready = questions.length;
   for (const next of questions.slice(1, 4)) for (const side of ["a", "b"]) new Image().src = picture(next[side]);
   tally();
 }

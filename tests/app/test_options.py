@@ -1,5 +1,6 @@
 """Arguments and environment of `python -m app`."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,11 @@ def test_a_workspace_that_is_a_file_ends_with_a_sentence(tmp_path, capsys):
     (tmp_path / "taken").write_text("a file")
     assert main(["--workspace", str(tmp_path / "taken")]) == 2
     assert "taken" in capsys.readouterr().err
+
+
+def test_a_taken_port_ends_with_a_sentence_and_exit_code_2(tmp_path, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["--port", str(port), "--workspace", str(tmp_path / "workspace")]) == 2
+    shown = capsys.readouterr()
+    assert f"Port {port}" in shown.err and "--port" in shown.err and shown.out == ""

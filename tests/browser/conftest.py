@@ -1,0 +1,137 @@
+"""The real app in a process of its own, with a tiny real model, seen through a real browser."""
+
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from rlr_core.config import SamplerConfig
+from rlr_core.studio import Studio
+from tests.app.conftest import HOSTILE
+from tests.tiny import write_tiny_folder
+
+REPOSITORY = Path(__file__).parents[2]
+PROMPTS = ("a red heart", "a blue square", "a cat face", HOSTILE)
+CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+PATIENCE_MS = 90_000
+
+expect.set_options(timeout=PATIENCE_MS)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder drives a browser."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@dataclass
+class Running:
+    """The app at work on a workspace."""
+
+    url: str
+    workspace: Path
+    process: subprocess.Popen
+
+    def stop(self) -> None:
+        """End it as Ctrl+C does."""
+        self.process.terminate()
+        self.process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_folder(tmp_path_factory.mktemp("tiny") / "model")
+
+
+def make_workspace(folder: Path, tiny_model: Path) -> Path:
+    """A workspace with one session on the tiny model."""
+    studio = Studio(folder)
+    studio.create_session(str(tiny_model), PROMPTS, seed=3, sampler=SamplerConfig(num_inference_steps=10))
+    studio.close()
+    return folder
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def start(workspace: Path, port: int) -> Running:
+    """Start the app and return once it has said where it listens."""
+    command = [sys.executable, "-u", "-m", "app", "--no-browser", "--port", str(port), "--workspace", str(workspace)]
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    line = process.stdout.readline()
+    assert f"http://127.0.0.1:{port}" in line, line
+    return Running(f"http://127.0.0.1:{port}", workspace, process)
+
+
+@pytest.fixture
+def app(tmp_path: Path, tiny_model: Path) -> Iterator[Running]:
+    """An app with a workspace of its own."""
+    running = start(make_workspace(tmp_path / "workspace", tiny_model), free_port())
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def shared_app(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Running]:
+    """One app for tests that only look."""
+    running = start(make_workspace(tmp_path_factory.mktemp("shared") / "workspace", tiny_model), free_port())
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.fail("No Chromium was found, which the browser tests need: apt-get install chromium, or run -m 'not browser'.")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=program, args=CHROMIUM_ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    opened = browser.new_context(viewport={"width": 1280, "height": 900})
+    opened.set_default_timeout(PATIENCE_MS)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, app: Running) -> Iterator[Page]:
+    """The page of an app of its own."""
+    yield from watched_page(context, app)
+
+
+@pytest.fixture
+def shared_page(context: BrowserContext, shared_app: Running) -> Iterator[Page]:
+    """A page of the shared app."""
+    yield from watched_page(context, shared_app)
+
+
+def watched_page(context: BrowserContext, app: Running) -> Iterator[Page]:
+    """The test fails on a script error, on a dialog, and on a request to any other host."""
+    wrong: list[str] = []
+    context.on("request", lambda request: wrong.append(request.url) if is_foreign(request.url, app.url) else None)
+    context.on("weberror", lambda error: wrong.append(str(error.error)))
+    context.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+    opened = context.new_page()
+    opened.goto(app.url)
+    expect(opened.get_by_role("navigation", name="Steps")).to_be_visible()
+    yield opened
+    assert wrong == []
+
+
+def is_foreign(url: str, home: str) -> bool:
+    return not url.startswith((home, "data:", "blob:"))
