@@ -1,7 +1,8 @@
 """The anchor: a price on the divergence from the base model, steered so that a round spends its budget evenly and no more.
 
-The divergence of a trajectory from the base model is the sum over steps of KL_k = ||m_theta - m_base||^2 / (2 s_k^2), in nats. It is
-estimated at a few stratified steps of the states at hand. The round climbs
+The divergence of a trajectory from the base model is the sum over steps of KL_k = ||m_theta - m_base||^2 / (2 s_k^2), in nats. The last
+noisy step has by far the smallest s_k and the largest share, so it is always measured; of the steps before it, one in the last quarter and one
+of the rest are drawn. The round climbs
 
     E[R] / sd(R) - price * KL
 
@@ -20,8 +21,8 @@ from rlr_core.divergence import step_divergence
 from rlr_core.estimators.estimate import Gradient
 from rlr_core.sampling import Trajectory
 
-ANCHOR_STEPS = 3
-SMOOTHING = 0.6
+LATE_SHARE = 0.25
+SMOOTHING = 0.5
 
 
 @dataclass(frozen=True)
@@ -62,27 +63,34 @@ class Anchor:
 
 
 def divergence_gradient(chain: DenoisingChain, trajectory: Trajectory, generator: torch.Generator) -> tuple[float, Gradient]:
-    """The trajectories' mean divergence from the base model in nats, and its gradient, from one random step of each of a few strata.
+    """The divergence from the base model at the trajectory's states, in nats a trajectory, and its gradient, from one step a stratum.
 
-    Unbiased for the sum over the steps with s_k > 0: each stratum's step is drawn uniformly and weighted by the stratum's length.
+    Unbiased for the sum over the steps with s_k > 0 at these states: each stratum's step is drawn uniformly and weighted by its length.
     """
-    steps = [step for step in range(chain.num_steps) if chain.std(step) > 0]
-    bounds = [round(len(steps) * part / ANCHOR_STEPS) for part in range(ANCHOR_STEPS + 1)]
     parameters = chain.parameters()
     total, gradient = 0.0, [torch.zeros_like(parameter) for parameter in parameters]
-    for first, last in zip(bounds, bounds[1:], strict=False):
-        if first == last:
-            continue
-        step = steps[int(torch.randint(first, last, (), generator=generator))]
-        weighted = (last - first) * step_divergence(chain, trajectory, step).mean()
+    for stratum in strata(noisy_steps(chain)):
+        step = stratum[int(torch.randint(len(stratum), (), generator=generator))]
+        weighted = len(stratum) * step_divergence(chain, trajectory, step).mean()
         for summed, part in zip(gradient, torch.autograd.grad(weighted, parameters), strict=True):
             summed += part
         total += weighted.item()
     return total, tuple(gradient)
 
 
+def noisy_steps(chain: DenoisingChain) -> list[int]:
+    """The steps with s_k > 0: only there is a divergence defined."""
+    return [step for step in range(chain.num_steps) if chain.std(step) > 0]
+
+
+def strata(steps: list[int]) -> list[list[int]]:
+    """The last step, the last quarter before it, and the rest; empty ones are left out."""
+    earlier = steps[:-1]
+    early = len(earlier) - round(LATE_SHARE * len(earlier))
+    return [part for part in (earlier[:early], earlier[early:], steps[-1:]) if part]
+
+
 @torch.no_grad()
 def trajectory_divergence(chain: DenoisingChain, trajectory: Trajectory) -> torch.Tensor:
     """Each trajectory's divergence from the base model over all its steps with s_k > 0, in nats, shape (B,)."""
-    steps = [step for step in range(chain.num_steps) if chain.std(step) > 0]
-    return torch.stack([step_divergence(chain, trajectory, step) for step in steps]).sum(0)
+    return torch.stack([step_divergence(chain, trajectory, step) for step in noisy_steps(chain)]).sum(0)

@@ -46,6 +46,20 @@ def add_settings(parser: argparse.ArgumentParser, kind: type, defaults: Any = No
         parser.add_argument(f"--{each.name.replace('_', '-')}", type=hints[each.name], metavar=known.symbol or "VALUE", help=text)
 
 
+def named_value(text: str) -> tuple[str, Any]:
+    """ "name=value", the value as JSON where it is JSON, else as text."""
+    name, _, value = text.partition("=")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
+
+
+def round_config(defaults: RoundConfig, arguments: argparse.Namespace) -> RoundConfig:
+    """The round's settings with the flags that were given."""
+    return replace(chosen(defaults, arguments), estimator_settings={**defaults.estimator_settings, **dict(arguments.set)})
+
+
 def chosen(config: Any, arguments: argparse.Namespace) -> Any:  # noqa: ANN401
     """The settings with the flags that were given."""
     given = {each.name: getattr(arguments, each.name, None) for each in fields(config)}
@@ -71,7 +85,7 @@ def run_tune(arguments: argparse.Namespace, studio: Studio, session: Session) ->
     if arguments.reward == "taste":
         raise RLRError("reward = taste: it is learned from answers, and tune asks none; choose another reward, or use simulate.")
     find(REWARDS, "reward", arguments.reward)
-    config = chosen(replace(TUNE_DEFAULTS, reward=arguments.reward), arguments)
+    config = round_config(replace(TUNE_DEFAULTS, reward=arguments.reward), arguments)
     report = tune(studio, session, config, arguments.rounds, held_out_prompts(studio, arguments), say)
     say(
         f"{report.reward}: {report.reward_before.mean:.3f} before, {report.reward_after.mean:.3f} after "
@@ -97,7 +111,7 @@ def run_simulate(arguments: argparse.Namespace, studio: Studio, session: Session
             f"answers = {arguments.answers}, rounds = {arguments.rounds}: every round needs an answer; give as many answers as rounds."
         )
     rater = load_rater(arguments.rater)
-    config = chosen(SIMULATE_DEFAULTS, arguments)
+    config = round_config(SIMULATE_DEFAULTS, arguments)
     configs = [replace(config, seed=config.seed + number) for number in range(arguments.rounds)]
     report = simulate(studio, session, rater, arguments.answers, configs, held_out_prompts(studio, arguments), say)
     low, high = report.interval
@@ -129,6 +143,14 @@ def make_parser() -> argparse.ArgumentParser:
         add(each)
         each.add_argument("--base-model", default="emoji", help="A name of the catalogue, a folder, a .safetensors file or a hub id.")
         each.add_argument("--prompts", type=Path, metavar="FILE", help="A text file, one prompt a line. Default: the shipped list.")
+        each.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            type=named_value,
+            metavar="NAME=VALUE",
+            help="A setting of the estimator; repeatable.",
+        )
         add_settings(each, SamplerConfig)
     doctor.add_arguments(commands.add_parser("doctor"))
     for each in commands.choices.values():
