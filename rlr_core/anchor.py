@@ -1,8 +1,8 @@
 """The anchor: a price on the divergence from the base model, steered so that a round spends its budget evenly and no more.
 
 The divergence of a trajectory from the base model is the sum over steps of KL_k = ||m_theta - m_base||^2 / (2 s_k^2), in nats. The last
-noisy step has by far the smallest s_k and the largest share, so it is always measured; of the steps before it, one in the last quarter and one
-of the rest are drawn. The round climbs
+noisy step has by far the smallest s_k and the largest share, so it is always measured; of the steps before it, one in the last quarter and
+one of the rest are drawn. The round climbs
 
     E[R] / sd(R) - price * KL
 
