@@ -11,6 +11,7 @@ from pathlib import Path
 
 from app.server import address, default_workspace, serve
 from rlr_core.errors import RLRError
+from rlr_core.pipelines.catalogue import BASE_MODELS
 from rlr_core.studio import Studio
 
 USER_ERROR = 2
@@ -96,18 +97,26 @@ def main(arguments: Sequence[str]) -> int:
 
 def run(studio: Studio, options: Options) -> None:
     """Listen, say where, and only then load what is heavy."""
+    # Made before anybody can open the page, so that two windows do not make two.
+    session = studio.latest_session() or studio.create_session()
     page = serve(studio, options.host, options.port, options.auth)
     url = address(options.host, options.port)
     sys.stdout.write(f"RLR Studio is at {url} (Ctrl+C ends it). Your work is kept in {options.workspace}.\n")
     sys.stdout.flush()
     if options.opens_browser:
         webbrowser.open(url)
-    session = studio.latest_session() or studio.create_session()
-    studio.warm_up(session.record.base_model)
+    warm_up(studio, session.record.base_model)
     try:
         page.block_thread()
     finally:
         page.close(verbose=False)
+
+
+def warm_up(studio: Studio, base_model: str) -> None:
+    """Load the model ahead of its first use, but begin no download that nobody asked for."""
+    card = BASE_MODELS.get(base_model)
+    if card is None or card.is_on_disk():
+        studio.warm_up(base_model)
 
 
 if __name__ == "__main__":

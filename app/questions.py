@@ -1,13 +1,13 @@
 """The server's side of the question: presses come in, the next questions go out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from app.presses import Press, Presses, read_presses
+from app.presses import Presses, read_presses
 from rlr_core.errors import RLRError
 from rlr_core.session.records import PairRecord
 from rlr_core.session.worker import Job
-from rlr_core.studio import Session, Studio
+from rlr_core.studio import ROUND_LABEL, Session, Studio
 
 MOST_AHEAD = 16
 LEARN_EVERY = 5
@@ -22,7 +22,11 @@ class QuestionDesk:
         self._jobs: dict[str, Job | None] = {}
 
     def press(self, sent: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON from a client
-        """Apply the presses in `sent` and answer with what the page shows next; {"error": sentence} if it cannot be read."""
+        """Apply the presses in `sent`, and answer with what the page shows next; {"error": sentence} if it cannot be read.
+
+        The answer's "done" are the ids of presses that are safe now, "sentence" is what went wrong with them, "failure" why there are no
+        further questions, "waiting" what stands where the next one will be.
+        """
         try:
             return self._take(sent)
         except RLRError as problem:
@@ -39,7 +43,14 @@ class QuestionDesk:
             session.refresh_taste()
         ahead = _number(sent.get("ahead"))
         failure = self._prepare(session, ahead, bool(sent.get("retry")))
-        return _reply(presses, session.open_pairs(ahead), answered, sentences, failure)
+        return {
+            "done": [press.id for press in presses],
+            "questions": [_question(pair) for pair in session.open_pairs(ahead)],
+            "answers": answered,
+            "sentence": " ".join(dict.fromkeys(sentences)),
+            "failure": failure,
+            "waiting": self._waiting(),
+        }
 
     def _prepare(self, session: Session, ahead: int, retries: bool) -> str:
         """See to further questions. If the last attempt failed, say why instead, until somebody wants to try again."""
@@ -49,19 +60,17 @@ class QuestionDesk:
         self._jobs[session.id] = session.prepare_pairs(ahead)
         return ""
 
+    def _waiting(self) -> str:
+        """Why the next question may take a while."""
+        job = self._studio.job()
+        if job is not None and job.state in ("running", "paused") and job.label.startswith(ROUND_LABEL):
+            return f"{job.label} is learning; further questions come when it has ended."
+        return "The next question is being made …"
+
 
 def _number(ahead: object) -> int:
     return min(ahead, MOST_AHEAD) if type(ahead) is int and ahead > 0 else MOST_AHEAD
 
 
-def _reply(
-    presses: Sequence[Press], questions: Sequence[PairRecord], answers: int, sentences: Sequence[str], failure: str
-) -> dict[str, Any]:
-    """What the page gets: which presses are safe, the next questions, the count, what went wrong, why there are no more questions."""
-    return {
-        "done": [press.id for press in presses],
-        "questions": [{"id": pair.id, "prompt": pair.prompt, "a": pair.image_a, "b": pair.image_b} for pair in questions],
-        "answers": answers,
-        "sentence": " ".join(dict.fromkeys(sentences)),
-        "failure": failure,
-    }
+def _question(pair: PairRecord) -> dict[str, str]:
+    return {"id": pair.id, "prompt": pair.prompt, "a": pair.image_a, "b": pair.image_b}

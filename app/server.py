@@ -1,6 +1,5 @@
 """The server: where it listens, how it looks, and the one route by which pictures leave the workspace."""
 
-import os
 import re
 from pathlib import Path
 
@@ -46,7 +45,6 @@ def is_signed_in(request: Request) -> bool:
 
 def serve(studio: Studio, host: str, port: int, auth: tuple[str, str] | None) -> gr.Blocks:
     """Start to listen, without waiting; raises RLRError where the port is taken."""
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     page = build(studio)
     try:
         page.launch(

@@ -16,6 +16,7 @@ let answers = 0; // confirmed by the server
 let sending = false;
 let timer = null;
 let retry = true; // the person wants questions, even if making them failed before
+let waiting = find(".prompt").textContent; // what stands where the next question will be
 let failure = ""; // why no more questions come
 
 const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -25,7 +26,7 @@ const isOpen = () => document.body.dataset.page === "rate" && !document.hidden;
 function show() {
   const question = questions[0];
   root.classList.toggle("waits", !question);
-  find(".prompt").textContent = question ? question.prompt : failure ? "No further questions" : "The next question is being made …";
+  find(".prompt").textContent = question ? question.prompt : failure ? "No further questions" : waiting;
   root.classList.toggle("stuck", !question && Boolean(failure));
   for (const side of ["a", "b"]) {
     const button = find(`[data-choice="${side}"]`);
@@ -123,7 +124,7 @@ function receive(reply) {
   outbox = outbox.filter((press) => !done.has(press.id));
   sessionStorage.setItem(boxName(), JSON.stringify(outbox));
   answers = reply.answers;
-  failure = reply.failure;
+  ({ failure, waiting } = reply);
   warn(failure || reply.sentence);
   const answered = new Set(outbox.filter((press) => press.kind === "answer").map((press) => press.pair));
   const fresh = reply.questions.filter((each) => !answered.has(each.id));

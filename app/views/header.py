@@ -6,6 +6,7 @@ from typing import Literal
 
 from app.views.markup import items
 
+BUSY = {"queued": ", waiting its turn", "running": " …", "paused": ", paused"}
 StepState = Literal["", "done", "waiting"]
 
 
@@ -44,6 +45,6 @@ def news(state: str, label: str, sentence: str) -> str:
     """What the worker does or did last; `state` is a job's state, or "" before the first job."""
     if state == "failed":
         return f'<p class="news failed" role="alert"><span class="dot"></span><span>{escape(label)}: {escape(sentence)}</span></p>'
-    is_busy = state in ("queued", "running", "paused")
-    words = f"{label} — {sentence}" if sentence and is_busy else label if is_busy else "Ready"
+    is_busy = state in BUSY
+    words = f"{label}{BUSY[state]}" if is_busy else "Ready"
     return f'<p class="news{" busy" if is_busy else ""}" role="status"><span class="dot"></span><span>{escape(words)}</span></p>'

@@ -27,7 +27,7 @@ def _card(model: BaseModelCard, reason: str | None, chosen: str) -> str:
         f'<button type="button" data-command="choose" data-model="{escape(model.name)}" aria-pressed="{is_chosen}">'
         f'<span class="title">{escape(model.label)}</span>{_tag(model, reason)}'
         f'<span class="facts">{needs}<br>Licence: {escape(model.licence)}</span>'
-        + (f'<span class="facts">{escape(reason)}</span>' if reason else "")
+        + (f'<span class="facts">{escape(reason[:1].upper() + reason[1:])}</span>' if reason else "")
         + "</button>"
     )
 

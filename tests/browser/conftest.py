@@ -19,7 +19,7 @@ from tests.tiny import write_tiny_folder
 REPOSITORY = Path(__file__).parents[2]
 PROMPTS = ("a red heart", "a blue square", "a cat face", HOSTILE)
 CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-PATIENCE_MS = 90_000
+PATIENCE_MS = 180_000
 
 expect.set_options(timeout=PATIENCE_MS)
 
