@@ -123,6 +123,7 @@ def test_what_cannot_work_is_said_in_a_sentence(shared_page: Page):
     shared_page.get_by_role("button", name="A model of your own").click()
     shared_page.get_by_label("Hub id, folder or .safetensors file").fill("/nowhere/<b>model</b>")
     shared_page.get_by_role("button", name="Use this model").click()
+    expect(shared_page.get_by_label("Prompts, one a line")).to_have_value(re.compile("^cat\n"))
     shared_page.get_by_role("button", name="Make four pictures").click()
     expect(shared_page.get_by_role("alert").filter(has_text="/nowhere/<b>model</b>")).to_be_visible()
 
