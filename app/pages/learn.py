@@ -122,4 +122,4 @@ def progress(studio: Studio, session: Session) -> str:
 def before_after(studio: Studio, session: Session) -> str:
     """What the latest round changed so far."""
     latest = latest_round(session)
-    return rounds.live_strip(session.strip(latest.id)) if latest else ""
+    return rounds.live_strip(session.strip(latest.id), latest.status in rounds.LIVE) if latest else ""

@@ -10,7 +10,7 @@ WIDTH, HEIGHT = 600, 190
 
 def figure_text(value: float) -> str:
     """A number short enough for an axis."""
-    return f"{value:.3g}"
+    return f"{value:.3g}".replace("-", "−")
 
 
 def reward_chart(points: Sequence[tuple[int, float, float]], num_updates: int) -> str:

@@ -14,6 +14,11 @@ def waiting_picture(description: str = "Being made") -> str:
     return f'<span class="picture waiting" role="img" aria-label="{escape(description)}"></span>'
 
 
+def missing_picture(description: str) -> str:
+    """A place where no picture will appear."""
+    return f'<span class="picture missing" role="img" aria-label="{escape(description)}"></span>'
+
+
 def command(name: str, label: str, data: Mapping[str, str] | None = None, kind: str = "button", goto: str = "", spoken: str = "") -> str:
     """A button that asks the server for something; `goto` also opens a page, `spoken` is its name for a screen reader."""
     attributes = {f"data-{key}": value for key, value in {"command": name, "goto": goto, **(data or {})}.items() if value}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from app.views import charts
-from app.views.markup import command, count, duration, empty, items, link, picture, waiting_picture
+from app.views.markup import command, count, duration, empty, items, link, missing_picture, picture, waiting_picture
 from rlr_core.session.records import RoundRecord
 from rlr_core.studio import RoundProgress, StripRow
 
@@ -58,13 +58,11 @@ def _figures(progress: RoundProgress) -> list[tuple[str, str]]:
     if not progress.rewards:
         return []
     _, mean, error = progress.rewards[-1]
-    shown = [
-        ("Reward now", f"{charts.figure_text(mean)} ± {charts.figure_text(error)}"),
-        ("At first", charts.figure_text(progress.rewards[0][1])),
-    ]
+    shown = [("Reward at first", progress.rewards[0][1]), ("Reward now", mean), ("give or take", error)]
     if progress.gradient_norm is not None:
-        shown.append(("Gradient length", charts.figure_text(progress.gradient_norm)))
-    return shown + [(f"of which {name.replace('_', ' ')}", charts.figure_text(norm)) for name, norm in progress.part_norms.items()]
+        shown.append(("Gradient length", progress.gradient_norm))
+    shown += [(f"of which {name.replace('_', ' ')}", norm) for name, norm in progress.part_norms.items()]
+    return [(name, charts.figure_text(value)) for name, value in shown]
 
 
 def _round_buttons(round_: RoundRecord, is_paused: bool) -> str:
@@ -72,7 +70,7 @@ def _round_buttons(round_: RoundRecord, is_paused: bool) -> str:
         pause = command("go_on", "Go on") if is_paused else command("pause", "Pause")
         return pause + command("stop", "Stop")
     if round_.status in UNFINISHED:
-        return _resume(round_)
+        return _resume(round_) + link("decide", "Keep or undo")
     return link("decide", "Keep or undo", "button strong")
 
 
@@ -80,26 +78,30 @@ def _resume(round_: RoundRecord) -> str:
     return command("resume", "Resume", {"round": round_.id}, kind="button strong", goto="learn")
 
 
-def strip(rows: Sequence[StripRow], kind: str = "strip") -> str:
-    """The same prompts and seeds before and after, side by side."""
-    return f'<div class="{kind}">{items(map(_pair, rows))}</div>' if rows else ""
+def strip(rows: Sequence[StripRow], is_live: bool, kind: str = "strip") -> str:
+    """The same prompts and seeds before and after, side by side; while the round is live, missing pictures are still to come."""
+    return f'<div class="{kind}">{items(_pair(row, is_live) for row in rows)}</div>' if rows else ""
 
 
-def _pair(row: StripRow) -> str:
+def _pair(row: StripRow, is_live: bool) -> str:
     before, after = (
-        picture(image, f"{when}: {row.prompt}") if image else waiting_picture(f"{when}: being made")
+        picture(image, f"{when}: {row.prompt}") if image else _no_picture(when, is_live)
         for when, image in (("Before", row.before), ("After", row.after))
     )
     words = '<span class="when">before</span><span class="when">after</span>'
     return f'<figure><div class="both">{before}{after}{words}</div><figcaption>{escape(row.prompt)}</figcaption></figure>'
 
 
-def live_strip(rows: Sequence[StripRow]) -> str:
+def _no_picture(when: str, is_live: bool) -> str:
+    return waiting_picture(f"{when}: being made") if is_live else missing_picture(f"{when}: not made")
+
+
+def live_strip(rows: Sequence[StripRow], is_live: bool) -> str:
     """The strip with its heading, for the page of a running round."""
     if not rows:
         return ""
     note = "Same prompts, same noise: whatever differs was learned."
-    return f'<section class="panel"><h3>Before and after</h3><p class="quiet small">{note}</p>{strip(rows)}</section>'
+    return f'<section class="panel"><h3>Before and after</h3><p class="quiet small">{note}</p>{strip(rows, is_live)}</section>'
 
 
 def verdict(round_: RoundRecord | None, current: RoundRecord, rows: Sequence[StripRow], sentence: str) -> str:
@@ -110,7 +112,7 @@ def verdict(round_: RoundRecord | None, current: RoundRecord, rows: Sequence[Str
         return empty(f"Round {round_.number} is still learning.", link("learn", "Watch it", "button strong"))
     title = f'<h3>Round {round_.number} <span class="quiet">against</span> what was before {status_tag(round_)}</h3>'
     return (
-        f'<section class="panel verdict">{title}<p>{escape(sentence)}</p>{strip(rows, "strip large")}'
+        f'<section class="panel verdict">{title}<p>{escape(sentence)}</p>{strip(rows, False, "strip large")}'
         f'<div class="buttons">{_decision(round_, current)}</div></section>'
     )
 

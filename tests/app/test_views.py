@@ -80,7 +80,7 @@ def hostile_views():
         "taste": taste.taste(HOSTILE, 3, 0.7),
         "uploads": taste.uploads([UploadRecord("s", HOSTILE, liked=True, id=HOSTILE)]),
         "progress": rounds.progress(replace(FIRST, id=HOSTILE, status="interrupted"), sentence, is_paused=False),
-        "strip": rounds.live_strip([StripRow(HOSTILE, 1, HOSTILE, HOSTILE)]),
+        "strip": rounds.live_strip([StripRow(HOSTILE, 1, HOSTILE, HOSTILE)], is_live=True),
         "verdict": rounds.verdict(replace(FIRST, id=HOSTILE), BASE, STRIP, HOSTILE),
         "history": rounds.history([BASE, replace(FIRST, id=HOSTILE)], BASE),
         "lead": markup.lead(HOSTILE, HOSTILE),
@@ -210,6 +210,12 @@ def test_the_verdict_offers_to_undo_or_to_bring_back(status, current, expected):
     page = Page(rounds.verdict(replace(FIRST, status=status), current, STRIP, "Done."))
     assert page.commands() == expected
     assert len(page.all("img")) == 3
+
+
+@pytest.mark.parametrize(("is_live", "words"), [(True, "After: being made"), (False, "After: not made")])
+def test_a_picture_of_the_strip_comes_only_while_the_round_lives(is_live, words):
+    page = Page(rounds.live_strip(STRIP, is_live))
+    assert [attributes["aria-label"] for attributes in page.all("span") if "aria-label" in attributes] == [words]
 
 
 def test_the_history_offers_every_round_but_the_one_in_use():
