@@ -8,6 +8,7 @@ import math
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 from types import ModuleType
 
 import torch
@@ -61,12 +62,12 @@ class Rater:
 
 
 def informative(rater: Rater, pairs: Sequence[tuple[Image.Image, Image.Image, str]]) -> Rater:
-    """The rater at the lower of its temperature and half the root mean square of its utility differences over `pairs`.
+    """The rater at the lower of its temperature and half the median difference of its utilities over `pairs`.
 
-    So it is never noisier than its own unit says, and its typical answer is clear by 2 logits whatever that unit is.
+    So it is never noisier than its own unit says, and of its answers half are clear by 2 logits or more, whatever that unit is.
     """
-    differences = [rater.utility(a, prompt) - rater.utility(b, prompt) for a, b, prompt in pairs]
-    typical = math.sqrt(sum(difference**2 for difference in differences) / max(len(differences), 1))
+    differences = [abs(rater.utility(a, prompt) - rater.utility(b, prompt)) for a, b, prompt in pairs]
+    typical = median(differences) if differences else 0.0
     return rater.at(min(rater.temperature, typical / 2)) if typical > 0 else rater
 
 

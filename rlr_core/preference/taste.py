@@ -26,6 +26,7 @@ Outcome = Literal["a", "b", "tie", "both_bad"]
 
 LIMIT = 3.0  # standard deviations: beyond what was seen, more of the same is worth little more
 SMALLEST_SCALE = 0.01
+SMALLEST_CONTRAST = 0.05  # standard deviations between the two pictures of a question
 PRIOR_UTILITY_STD = 1.0  # logits, of a reference picture's utility before any answer
 HYPER_PRIOR_STRENGTH = 0.5  # how many columns' worth of evidence the prior guess of v_theme counts for
 OUTER_ITERATIONS = 8
@@ -164,18 +165,31 @@ def fit_taste(  # noqa: PLR0913 - one argument a kind of evidence
     a, b, good, bad, base = (
         standardised(part.double().cpu(), centre, scale) for part in (features_a, features_b, liked, disliked, reference)
     )
-    comparisons = _comparisons(a, b, outcomes, good, bad, base)
+    gain = _contrast(a - b)
+    comparisons = _comparisons(a * gain, b * gain, outcomes, good * gain, bad * gain, base * gain)
     columns = _theme_matrix(reference.shape[1])
     posterior = _fit(comparisons, columns)
+    weights = gain * posterior.mean
     return Taste(
         centre.float(),
         scale.float(),
-        posterior.mean.float(),
-        posterior.covariance.float(),
-        spread=float((base @ posterior.mean).std()),
+        weights.float(),
+        (gain[:, None] * posterior.covariance * gain).float(),
+        spread=float((base @ weights).std()),
         num_answers=len(outcomes) + len(liked) + len(disliked),
-        agreement_held_out=_agreement(comparisons, columns, a - b, outcomes),
+        agreement_held_out=_agreement(comparisons, columns, (a - b) * gain, outcomes),
     )
+
+
+def _contrast(differences: Tensor) -> Tensor:
+    """What each column is multiplied by so that the two pictures of a question differ by about one, shape (F,).
+
+    Pictures of different prompts differ far more than the two of a question; a prior in units of the former would leave nothing to
+    learn from the latter.
+    """
+    if len(differences) < FEWEST_ANSWERS_FOR_AGREEMENT:
+        return torch.ones(differences.shape[1], dtype=differences.dtype)
+    return 1 / differences.square().mean(0).sqrt().clamp_min(SMALLEST_CONTRAST)
 
 
 def standardised(features: Tensor, centre: Tensor, scale: Tensor) -> Tensor:

@@ -219,3 +219,20 @@ def test_forty_answers_are_learned_from_in_under_a_second(features, reference):
     started = time.process_time()
     _fit(features, reference, _planted(features, reference, "warmth"), 40)
     assert time.process_time() - started < 1.0
+
+
+def test_what_prompts_differ_in_does_not_hide_what_the_two_pictures_of_a_question_differ_in():
+    columns, drawing = 12, torch.Generator().manual_seed(4)
+    planted = torch.randn(columns, generator=drawing, dtype=torch.float64)
+
+    def questions(count):
+        prompts = 3 * torch.randn(count, columns, generator=drawing, dtype=torch.float64)
+        change = 0.3 * torch.randn(count, columns, generator=drawing, dtype=torch.float64)
+        return prompts + change, prompts - change
+
+    a, b = questions(40)
+    outcomes = ["a" if won else "b" for won in ((a - b) @ planted > 0).tolist()]
+    taste = fit_taste(a, b, outcomes, liked=a[:0], disliked=a[:0], reference=torch.cat([a, b]))
+    new_a, new_b = questions(400)
+    right = (taste.difference(new_a.float(), new_b.float())[0] > 0) == ((new_a - new_b) @ planted > 0)
+    assert float(right.float().mean()) > 0.8
