@@ -129,7 +129,7 @@ def test_a_card_says_whether_the_model_runs_here(reason, words, tmp_path):
         (tmp_path / f"{file}.safetensors").touch()
     (tmp_path / "model_index.json").touch()
     page = Page(models.cards([here], {here.name: reason}, here.name))
-    assert words in page.text and (reason or "") in page.text and here.licence in page.text
+    assert words in page.text and (reason or "").capitalize() in page.text and here.licence in page.text
     assert page.all("button")[0]["aria-pressed"] == "true"
 
 
