@@ -69,9 +69,7 @@ def serve(studio: Studio, host: str, port: int, auth: tuple[str, str] | None) ->
             show_error=True,
         )
     except OSError as problem:
-        raise RLRError(
-            f"Port {port} of {host} cannot be listened on ({problem}): another program uses it. Choose another one with --port."
-        ) from problem
+        raise RLRError(f"Port {port} of {host} is taken by another program: end that one, or choose another port with --port.") from problem
     return page
 
 
