@@ -131,16 +131,11 @@ class Engine:
 
     # Questions
 
-    def make_pairs(self, session: SessionRecord, count: int, check: Check) -> list[PairRecord]:
-        """At least `count` new questions for the session's current round: antithetic twins, in whole groups."""
+    def make_pairs(self, session: SessionRecord, check: Check) -> list[PairRecord]:
+        """The next group of questions for the session's current round: antithetic twins."""
         if session.sampler.eta == 0:
             raise RLRError("eta = 0.0: the two pictures of a question differ by the noise of one step, and there is none. Use eta > 0.")
-        made: list[PairRecord] = []
-        while len(made) < count:
-            made += self._make_group(session, self._store.next_pair_number(session.id) // PAIR_GROUP, check)
-        return made
-
-    def _make_group(self, session: SessionRecord, group: int, check: Check) -> list[PairRecord]:
+        group = self._store.next_pair_number(session.id) // PAIR_GROUP
         model = self.load(session)
         model.load_adapter_state(self.adapter(session, session.current_round_id))
         chain = self._chain(session, model, check)
@@ -290,6 +285,12 @@ class Engine:
             if first == 0:
                 divergences = trajectory_divergence(self._chain(session, self.load(session), check), trajectory).cpu()
         return Measurement(torch.cat(images), torch.cat(rewards), divergences, torch.cat(margins))
+
+
+def check_names(config: RoundConfig) -> None:
+    """Raise RLRError if the round asks for a reward, an estimator or an estimator's setting that does not exist."""
+    find(REWARDS, "reward", config.reward)
+    make_estimator(config, reward_is_differentiable=True)
 
 
 def make_estimator(config: RoundConfig, reward_is_differentiable: bool) -> Estimator:

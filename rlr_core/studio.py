@@ -144,6 +144,11 @@ class Studio:
                 waiting = self._queued[key] = self._worker.submit(label, work, priority)
             return waiting
 
+    def requeue(self, key: str, label: str, work: Any, priority: int = IDLE) -> None:  # noqa: ANN401
+        """Queue the rest of the work that runs under `key`, so that more urgent work can come in between."""
+        with self._submitting:
+            self._queued[key] = self._worker.submit(label, work, priority)
+
     def run(self, label: str, work: Any, priority: int = URGENT) -> Any:  # noqa: ANN401
         """Do work in the worker's thread, wait, and return what it returns or raise what it raises."""
         return self._worker.run(label, work, priority)
@@ -180,6 +185,10 @@ class Studio:
             return [Named("taste", "My taste", "What your answers and uploads taught.")]
         registry = importlib.import_module("rlr_core.rewards.registry").REWARDS
         return [Named(name, plugin.label, plugin.help) for name, plugin in registry.items()]
+
+    def check_names(self, config: RoundConfig) -> None:
+        """Raise RLRError if there is no such reward or estimator, or no such setting of the estimator. Loads the heavy libraries."""
+        importlib.import_module("rlr_core.engine").check_names(config)
 
     def shipped_prompts(self, name: str) -> tuple[str, ...]:
         """A shipped list of prompts: "emoji", "emoji-held-out" or "animals"."""
@@ -272,24 +281,33 @@ class Session:
     # Questions and answers
 
     def prepare_pairs(self, ahead: int = 12) -> Job | None:
-        """See to it that about `ahead` questions wait; the job that makes them in the background, None if there are enough."""
+        """See to it that about `ahead` questions wait; the job that makes the next ones in the background, None if there are enough."""
         if len(self.open_pairs(ahead)) >= ahead:
             return None
-        return self._studio.submit_once(f"pairs {self.id}", "Preparing questions", lambda job: self._make_pairs(ahead, job))
+        return self._studio.submit_once(f"pairs {self.id}", "Preparing questions", lambda job: self._prepare_group(ahead, job))
+
+    def _prepare_group(self, ahead: int, job: Job) -> None:
+        self._make_group(job)
+        if len(self.open_pairs(ahead)) < ahead:
+            self._studio.requeue(f"pairs {self.id}", "Preparing questions", lambda job: self._prepare_group(ahead, job))
 
     def next_pairs(self, count: int) -> tuple[PairRecord, ...]:
         """The next `count` open questions; waits until they are made."""
-        self._studio.run("Preparing questions", lambda job: self._make_pairs(count, job))
+
+        def work(job: Job) -> None:
+            while len(self.open_pairs(count)) < count:
+                self._make_group(job)
+
+        self._studio.run("Preparing questions", work)
         return self.open_pairs(count)
 
-    def _make_pairs(self, ahead: int, job: Job) -> None:
+    def _make_group(self, job: Job) -> None:
         try:
-            while (missing := ahead - len(self.open_pairs(ahead))) > 0:
-                made = self._studio.engine().make_pairs(self.record, min(missing, 1), job.check)
-                self._store.report(self.id, PairsReady(tuple(pair.id for pair in made)))
+            made = self._studio.engine().make_pairs(self.record, job.check)
         except RLRError as problem:
             self._store.report(self.id, Failed("Preparing questions", str(problem)))
             raise
+        self._store.report(self.id, PairsReady(tuple(pair.id for pair in made)))
 
     def open_pairs(self, limit: int = 4) -> tuple[PairRecord, ...]:
         """Questions of the current round that wait for an answer."""
@@ -367,6 +385,7 @@ class Session:
     def start_round(self, config: RoundConfig) -> Job:
         """Learn from the current round on. Settings that cannot work raise at once; the round itself runs in the background."""
         validate(config)
+        self._studio.check_names(config)
         if config.reward == "taste" and self.num_answers() + len(self.uploads()) == 0:
             raise RLRError("There are no answers yet, so there is no taste to learn: answer some questions, or choose another reward.")
         self._refuse_while_learning()

@@ -122,11 +122,8 @@ def test_the_base_model_with_a_fresh_adapter_is_the_base_model(studio, session):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"reward": "colourfullness"}, "did you mean 'colourfulness'"),
-        ({"estimator": "half_ordr"}, "did you mean 'half_order'"),
         ({"reward": "jpeg_size", "estimator": "rlr_antithetic"}, "cannot be differentiated"),
         ({"estimator": "antithetic_half_order", "estimator_settings": {"sub_chain_length": 99}}, "sub_chain_length = 99"),
-        ({"estimator_settings": {"horizon": 3}}, "there is no such setting"),
     ],
 )
 def test_what_cannot_work_fails_with_a_sentence_and_keeps_the_base(session, change, words):
@@ -140,6 +137,20 @@ def test_what_cannot_work_fails_with_a_sentence_and_keeps_the_base(session, chan
     assert session.current_round().number == 0
     with pytest.raises(RLRError, match="no adapter to use"):
         session.checkout(failed.id)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"reward": "colourfullness"}, "did you mean 'colourfulness'"),
+        ({"estimator": "half_ordr"}, "did you mean 'half_order'"),
+        ({"estimator": "rlr_antithetic", "estimator_settings": {"horizon": 3}}, "there is no such setting"),
+    ],
+)
+def test_a_name_that_does_not_exist_is_refused_before_anything_is_queued(session, change, words):
+    with pytest.raises(RLRError, match=words):
+        session.start_round(replace(LEARNING, **change))
+    assert len(session.rounds()) == 1
 
 
 def test_eta_zero_is_refused_by_half_order_and_by_questions(studio, tiny_folder, session):
