@@ -201,18 +201,19 @@ class Engine:
         uploads = self._store.uploads(session.id)
         liked, disliked = ([upload.image_id for upload in uploads if upload.liked is wanted] for wanted in (True, False))
         references = [sample.image_id for sample in self._store.samples(session.id) if sample.purpose == REFERENCE]
-        features_a, features_b = (self._encode(ids) for ids in ([pair.image_a for pair in pairs], [pair.image_b for pair in pairs]))
+        features_a, features_b = (self.encode(ids) for ids in ([pair.image_a for pair in pairs], [pair.image_b for pair in pairs]))
         return fit_taste(
             features_a,
             features_b,
             [cast(Outcome, pair.choice) for pair in pairs],
-            liked=self._encode(liked),
-            disliked=self._encode(disliked),
-            reference=torch.cat([features_a, features_b, self._encode(references)]),
+            liked=self.encode(liked),
+            disliked=self.encode(disliked),
+            reference=torch.cat([features_a, features_b, self.encode(references)]),
         )
 
     @torch.no_grad()
-    def _encode(self, image_ids: Sequence[str]) -> Tensor:
+    def encode(self, image_ids: Sequence[str]) -> Tensor:
+        """The taste's features of stored pictures, shape (n, F)."""
         pictures = [from_pillow(Image.open(self._store.image_path(each))) for each in image_ids]
         rows = [self._features(picture[None].to(self._device)).cpu() for picture in pictures]
         return torch.cat(rows) if rows else self._features(torch.ones(1, 3, 8, 8, device=self._device))[:0].cpu()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 HELD_OUT_SEED = 1_000_000
+PICTURES_A_PROMPT = 2
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,15 @@ def tune(
     studio: Studio, session: Session, config: RoundConfig, rounds: int, held_out: Sequence[str], say: Callable[[str], None]
 ) -> TuningReport:
     """Run `rounds` rounds in the session and measure what they did on the prompts `held_out`."""
-    seeds = [HELD_OUT_SEED + number for number in range(len(held_out))]
+    prompts = tuple(held_out) * PICTURES_A_PROMPT
+    seeds = [HELD_OUT_SEED + number for number in range(len(prompts))]
     base = session.current_round().id
-    before = session.measure(base, config.reward, held_out, seeds)
+    before = session.measure(base, config.reward, prompts, seeds)
     started, evaluations = time.monotonic(), studio.network_evaluations()
     for number in range(rounds):
         learn(session, replace(config, seed=config.seed + number), say)
     seconds, evaluations = time.monotonic() - started, studio.network_evaluations() - evaluations
-    after = session.measure(session.current_round().id, config.reward, held_out, seeds)
+    after = session.measure(session.current_round().id, config.reward, prompts, seeds)
     gain = estimated(after.rewards - before.rewards)
     text_before, text_after = float(before.text_margins.mean()), float(after.text_margins.mean())
     made = session.rounds()[-rounds:]
