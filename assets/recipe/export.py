@@ -9,6 +9,7 @@ concept first among 100?) by the embedded CLIP, which is trained apart from the 
 import argparse
 import json
 import random
+import shutil
 from pathlib import Path
 
 import matplotlib
@@ -44,12 +45,12 @@ def pictures(pipeline: StableDiffusionPipeline, prompts: list[str], seed: int) -
 def retrieval(pipeline: StableDiffusionPipeline, concepts: list[str]) -> dict[str, float]:
     """Share of the concepts whose sample the embedded CLIP finds most like its own name among all, by style."""
     encoder = ClipEncoder(assets_folder() / "clip", torch.device("cpu"))
-    found = {}
+    found: dict[str, float] = {}
     for style in STYLES:
         captions = [f"{style} style, {concept}" for concept in concepts]
         with torch.no_grad():
             scores = encoder.images(pictures(pipeline, captions, 0)) @ encoder.texts(captions).T
-        found[style] = float((scores.argmax(1) == torch.arange(len(concepts))).float().mean())
+        found[style] = round(float((scores.argmax(1) == torch.arange(len(concepts))).double().mean()), 2)
     return found
 
 
@@ -86,6 +87,8 @@ def export(folder: Path, out: Path) -> None:
     pipeline.set_progress_bar_config(disable=True)
     nn.Module.half(pipeline.unet), nn.Module.half(pipeline.text_encoder), nn.Module.half(pipeline.vae)
     pipeline.save_pretrained(out, safe_serialization=True)
+    for name in ("vocab.json", "merges.txt"):
+        shutil.copy(folder / "model" / "tokenizer" / name, out / "tokenizer" / name)
     shipped = StableDiffusionPipeline.from_pretrained(out, torch_dtype=torch.float32)
     shipped.set_progress_bar_config(disable=True)
     grid(shipped).save(out / "samples.png")
