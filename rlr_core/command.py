@@ -67,7 +67,7 @@ def chosen(config: Any, arguments: argparse.Namespace) -> Any:  # noqa: ANN401
 
 
 TUNE_DEFAULTS = RoundConfig(num_updates=12, batch_size=12, learning_rate=3e-3, kl_budget=60.0)
-SIMULATE_DEFAULTS = RoundConfig(reward="taste", num_updates=12, learning_rate=2e-3, kl_budget=120.0)
+SIMULATE_DEFAULTS = RoundConfig(reward="taste", num_updates=10, learning_rate=2e-3, kl_budget=120.0)
 
 
 def add_tune(parser: argparse.ArgumentParser) -> None:
