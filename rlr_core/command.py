@@ -188,8 +188,9 @@ def run(arguments: argparse.Namespace) -> Any:  # noqa: ANN401 - a report
 
 def write_json(path: Path, report: Any) -> None:  # noqa: ANN401
     """Write a report as JSON."""
+    figures = asdict(report) if is_dataclass(report) and not isinstance(report, type) else report
     with explained(path):
-        path.write_text(json.dumps(asdict(report) if is_dataclass(report) else report, indent=2) + "\n")
+        path.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

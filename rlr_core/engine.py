@@ -45,8 +45,8 @@ from rlr_core.twins import Twins, make_twins
 Check = Callable[[], None]
 STATE_FILE = "state.safetensors"
 TASTE_FILE = "taste.safetensors"
-# Twins that part late look alike: the interface lies in this first share of the steps.
-INTERFACE_SHARE = 0.3
+# The steps at which twins part, as shares of all: earlier, the later noises wash the difference out; later, there is little noise to flip.
+FIRST_INTERFACE, LAST_INTERFACE = 0.25, 0.65
 # Pairs are made in aligned groups that share an interface, so that a group is one batch.
 PAIR_GROUP = 4
 SAMPLING_BATCH = 16
@@ -140,7 +140,8 @@ class Engine:
         model.load_adapter_state(self.adapter(session, session.current_round_id))
         chain = self._chain(session, model, check)
         drawing = generator(session.seed, "pairs", group)
-        step = int(torch.randint(max(1, round(INTERFACE_SHARE * chain.num_steps)), (), generator=drawing))
+        first, last = (round(share * chain.num_steps) for share in (FIRST_INTERFACE, LAST_INTERFACE))
+        step = int(torch.randint(first, max(last, first + 1), (), generator=drawing))
         sides = torch.randint(2, (PAIR_GROUP,), generator=drawing).tolist()
         prompts = self._question_prompts(session, group)
         generators = image_generators(session.seed, "pairs", count=PAIR_GROUP, first=group * PAIR_GROUP)
