@@ -18,6 +18,7 @@ import torch
 
 from rlr_core.chain import DenoisingChain
 from rlr_core.divergence import step_divergence
+from rlr_core.errors import RLRError
 from rlr_core.estimators.estimate import Gradient
 from rlr_core.sampling import Trajectory
 
@@ -79,8 +80,14 @@ def divergence_gradient(chain: DenoisingChain, trajectory: Trajectory, generator
 
 
 def noisy_steps(chain: DenoisingChain) -> list[int]:
-    """The steps with s_k > 0: only there is a divergence defined."""
-    return [step for step in range(chain.num_steps) if chain.std(step) > 0]
+    """The steps with s_k > 0: only there is a divergence defined. RLRError if there is none."""
+    steps = [step for step in range(chain.num_steps) if chain.std(step) > 0]
+    if not steps:
+        raise RLRError(
+            "eta = 0: no step adds noise, so any change of the model is infinitely far from the base model, and no budget can be kept. "
+            "Use eta > 0 (DDPM is 1.0)."
+        )
+    return steps
 
 
 def strata(steps: list[int]) -> list[list[int]]:

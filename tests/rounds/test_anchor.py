@@ -7,6 +7,7 @@ import torch
 
 from rlr_core.anchor import Anchor, divergence_gradient, trajectory_divergence
 from rlr_core.chain import Condition
+from rlr_core.errors import RLRError
 from rlr_core.linear_gaussian import LinearGaussianChain
 from rlr_core.rng import generator, image_generators
 from rlr_core.sampling import sample
@@ -60,3 +61,9 @@ def test_the_budget_counts_from_where_the_round_began():
     spent = Anchor(kl_at_start=50.0, kl_budget=10.0, num_updates=4, price=1.0, kl=60.0)
     assert spent.is_spent
     assert not Anchor(50.0, 10.0, 4, 1.0, 59.0).is_spent
+
+
+def test_a_chain_without_noise_has_no_divergence(chain, trajectory):
+    still = LinearGaussianChain(torch.ones(2, 1, 1, dtype=torch.float64), [0.0, 0.0], *chain.parameters())
+    with pytest.raises(RLRError, match="eta = 0"):
+        trajectory_divergence(still, trajectory)
