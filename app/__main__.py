@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.server import address, default_workspace, serve
+from app.server import address, serve
 from rlr_core.errors import RLRError
+from rlr_core.paths import default_workspace
 from rlr_core.pipelines.catalogue import BASE_MODELS
 from rlr_core.studio import Studio
 

@@ -1,7 +1,6 @@
 """The server: where it listens, how it looks, and the one route by which pictures leave the workspace."""
 
 import re
-from pathlib import Path
 
 import gradio as gr
 from starlette.requests import Request
@@ -77,8 +76,3 @@ def address(host: str, port: int) -> str:
     """What to type into a browser."""
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     return f"http://{shown}:{port}"
-
-
-def default_workspace() -> Path:
-    """Where sessions are kept unless told otherwise: outside the repository."""
-    return Path.home() / ".rlr-studio"

@@ -25,6 +25,8 @@ from rlr_core.studio import Session, Studio
 from rlr_core.tuning import tune
 
 OWN_FLAGS = {"seed", "reward"}
+# The shipped list that is never trained on.
+HELD_OUT_PROMPTS = "emoji-held-out"
 
 
 def say(line: str) -> None:
@@ -86,7 +88,7 @@ def run_tune(arguments: argparse.Namespace, studio: Studio, session: Session) ->
         raise RLRError("reward = taste: it is learned from answers, and tune asks none; choose another reward, or use simulate.")
     find(REWARDS, "reward", arguments.reward)
     config = round_config(replace(TUNE_DEFAULTS, reward=arguments.reward), arguments)
-    report = tune(studio, session, config, arguments.rounds, held_out_prompts(studio, arguments), say)
+    report = tune(studio, session, config, arguments.rounds, studio.shipped_prompts(HELD_OUT_PROMPTS), say)
     say(
         f"{report.reward}: {report.reward_before.mean:.3f} before, {report.reward_after.mean:.3f} after "
         f"({report.gain_in_errors:.1f} standard errors of the gain); text match kept {report.text_match_kept:.0%}; "
@@ -113,18 +115,13 @@ def run_simulate(arguments: argparse.Namespace, studio: Studio, session: Session
     rater = load_rater(arguments.rater)
     config = round_config(SIMULATE_DEFAULTS, arguments)
     configs = [replace(config, seed=config.seed + number) for number in range(arguments.rounds)]
-    report = simulate(studio, session, rater, arguments.answers, configs, held_out_prompts(studio, arguments), say)
+    report = simulate(studio, session, rater, arguments.answers, configs, studio.shipped_prompts(HELD_OUT_PROMPTS), say)
     low, high = report.interval
     say(
         f"Win rate {report.win_rate:.2f} (95 % interval {low:.2f} to {high:.2f}; {report.wins} wins, {report.losses} losses, "
         f"{report.ties} ties) after {report.answers_used} answers; {report.kl:.0f} nats; {report.seconds:.0f} s."
     )
     return report
-
-
-def held_out_prompts(studio: Studio, arguments: argparse.Namespace) -> tuple[str, ...]:
-    """Prompts for the figures: the shipped list that is never trained on."""
-    return studio.shipped_prompts("emoji-held-out")
 
 
 Work = Callable[[argparse.Namespace, Studio, Session], Any]

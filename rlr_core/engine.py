@@ -39,11 +39,10 @@ from rlr_core.round import Round, RoundState, UpdateReport, draw_prompts
 from rlr_core.sampling import Trajectory, sample
 from rlr_core.session.files import explained, write_atomically
 from rlr_core.session.records import REFERENCE, PairRecord, RoundRecord, SampleRecord, SessionRecord
-from rlr_core.session.store import Store
+from rlr_core.session.store import STATE_FILE, Store
 from rlr_core.twins import Twins, make_twins
 
 Check = Callable[[], None]
-STATE_FILE = "state.safetensors"
 TASTE_FILE = "taste.safetensors"
 # The steps at which twins part, as shares of all: earlier, the later noises wash the difference out; later, there is little noise to flip.
 FIRST_INTERFACE, LAST_INTERFACE = 0.25, 0.65

@@ -16,7 +16,7 @@ from rlr_core.errors import Cancelled, RLRError
 from rlr_core.paths import assets_folder
 from rlr_core.session.events import Failed, PairsReady, PicturesReady, RoundEnded, RoundQueued, RoundStarted, TasteFitted, UpdateDone
 from rlr_core.session.records import PREVIEW, REFERENCE, Choice, PairRecord, RoundRecord, SampleRecord, SessionRecord, UploadRecord
-from rlr_core.session.store import Store
+from rlr_core.session.store import STATE_FILE, Store
 from rlr_core.session.uploads import read_upload
 from rlr_core.session.worker import Job, Worker
 
@@ -475,7 +475,7 @@ class Session:
     def checkout(self, round_id: str) -> None:
         """Go on from this round."""
         record = self.round(round_id)
-        has_adapter = record.parent_id is None or (self._store.round_folder(record.id) / "state.safetensors").exists()
+        has_adapter = record.parent_id is None or (self._store.round_folder(record.id) / STATE_FILE).exists()
         if not has_adapter or record.status in ("queued", "running"):
             raise RLRError(f"Round {record.number} is {record.status} and has no adapter to use yet: choose another round.")
         self._store.set_current_round(record.id)

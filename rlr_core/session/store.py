@@ -38,6 +38,8 @@ from rlr_core.session.rows import insert, record, records
 
 ID_DIGITS = 16
 IMAGE_ID_DIGITS = 64
+# In a round's folder: its adapter, optimizer and anchor.
+STATE_FILE = "state.safetensors"
 LIVING: dict[str, RoundStatus] = {"round_queued": "queued", "round_started": "running"}
 
 

@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from rlr_core.config import RoundConfig, SamplerConfig
-from rlr_core.engine import STATE_FILE
 from rlr_core.round import RoundState
-from rlr_core.session.store import Store
+from rlr_core.session.store import STATE_FILE, Store
 from rlr_core.studio import Studio
 
 NUM_KILLS = 20

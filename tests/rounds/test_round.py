@@ -6,10 +6,10 @@ import pytest
 import torch
 from PIL import Image
 
-from rlr_core.engine import STATE_FILE
 from rlr_core.errors import InvalidSettings, RLRError
 from rlr_core.round import RoundState, draw_prompts
 from rlr_core.session.records import RoundRecord
+from rlr_core.session.store import STATE_FILE
 from tests.rounds.conftest import LEARNING
 
 
