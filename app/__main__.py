@@ -13,7 +13,7 @@ from app.server import address, serve
 from rlr_core.errors import RLRError
 from rlr_core.paths import default_workspace
 from rlr_core.pipelines.catalogue import BASE_MODELS
-from rlr_core.studio import Studio
+from rlr_core.studio import Session, Studio
 
 USER_ERROR = 2
 LOCAL_HOST, LOCAL_PORT = "127.0.0.1", 7860
@@ -106,18 +106,18 @@ def run(studio: Studio, options: Options) -> None:
     sys.stdout.flush()
     if options.opens_browser:
         webbrowser.open(url)
-    warm_up(studio, session.record.base_model)
+    warm_up(session)
     try:
         page.block_thread()
     finally:
         page.close(verbose=False)
 
 
-def warm_up(studio: Studio, base_model: str) -> None:
+def warm_up(session: Session) -> None:
     """Load the model ahead of its first use, but begin no download that nobody asked for."""
-    card = BASE_MODELS.get(base_model)
+    card = BASE_MODELS.get(session.record.base_model)
     if card is None or card.is_on_disk():
-        studio.warm_up(base_model)
+        session.warm_up()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from PIL import Image
 from safetensors.torch import save
 from torch import Tensor
 
@@ -214,7 +213,7 @@ class Engine:
     @torch.no_grad()
     def encode(self, image_ids: Sequence[str]) -> Tensor:
         """The taste's features of stored pictures, shape (n, F)."""
-        pictures = [from_pillow(Image.open(self._store.image_path(each))) for each in image_ids]
+        pictures = [from_pillow(self._store.open_image(each)) for each in image_ids]
         rows = [self._features(picture[None].to(self._device)).cpu() for picture in pictures]
         return torch.cat(rows) if rows else self._features(torch.ones(1, 3, 8, 8, device=self._device))[:0].cpu()
 

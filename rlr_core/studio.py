@@ -6,7 +6,7 @@ Importing it is light; the heavy libraries are loaded in the worker's thread whe
 import importlib
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,23 @@ from typing import TYPE_CHECKING, Any
 from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig, from_mapping, validate
 from rlr_core.errors import Cancelled, RLRError
 from rlr_core.paths import assets_folder
-from rlr_core.session.events import Failed, PairsReady, PicturesReady, RoundEnded, RoundQueued, RoundStarted, TasteFitted, UpdateDone
+from rlr_core.session.events import (
+    ASKING,
+    DRAWING,
+    FITTING,
+    LOADING,
+    Failed,
+    ModelReady,
+    PairsReady,
+    PicturesReady,
+    RoundEnded,
+    RoundQueued,
+    RoundStarted,
+    TasteFitted,
+    UpdateDone,
+    from_payload,
+    standing_failures,
+)
 from rlr_core.session.records import PREVIEW, REFERENCE, Choice, PairRecord, RoundRecord, SampleRecord, SessionRecord, UploadRecord
 from rlr_core.session.store import STATE_FILE, Store
 from rlr_core.session.uploads import read_upload
@@ -40,15 +56,6 @@ class Named:
     name: str
     label: str
     help: str
-
-
-@dataclass(frozen=True)
-class JobStatus:
-    """What the worker is at, or what it did last."""
-
-    label: str
-    state: str
-    sentence: str
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,6 @@ class Studio:
         self.store = Store(workspace)
         self._worker = Worker()
         self._engine: Engine | None = None
-        self._last: Job | None = None
         self._queued: dict[str, Job] = {}
         self._submitting = threading.Lock()
 
@@ -133,8 +139,7 @@ class Studio:
 
     def submit(self, label: str, work: Any, priority: int = USUAL) -> Job:  # noqa: ANN401 - Job -> anything
         """Queue work for the worker's thread; `work` is called with its Job."""
-        self._last = self._worker.submit(label, work, priority)
-        return self._last
+        return self._worker.submit(label, work, priority)
 
     def submit_once(self, key: str, label: str, work: Any, priority: int = IDLE) -> Job:  # noqa: ANN401
         """Queue work unless the same work is already waiting or running."""
@@ -153,23 +158,17 @@ class Studio:
         """Do work in the worker's thread, wait, and return what it returns or raise what it raises."""
         return self._worker.run(label, work, priority)
 
-    def running(self) -> Job | None:
-        """The job at work, if any."""
-        return next((job for job in self._worker.jobs() if job.state in ("running", "paused")), None)
+    def jobs(self) -> tuple[Job, ...]:
+        """The job at work, then those that wait."""
+        return self._worker.jobs()
+
+    def job(self) -> Job | None:
+        """The job at work, or else the next one."""
+        return next(iter(self.jobs()), None)
 
     def learning_jobs(self) -> tuple[Job, ...]:
         """The rounds at work or waiting."""
-        return tuple(job for job in self._worker.jobs() if job.label.startswith(ROUND_LABEL))
-
-    def job(self) -> JobStatus | None:
-        """The job at work, or else the last one asked for."""
-        job = self.running() or self._last
-        return None if job is None else JobStatus(job.label, job.state, job.error or "")
-
-    def warm_up(self, base_model: str) -> Job:
-        """Load the heavy libraries and the model ahead of their first use."""
-        session = SessionRecord("", base_model, AdapterConfig(), SamplerConfig(), (), 0, "", 0.0)
-        return self.submit(f"Loading {base_model}", lambda job: self.engine().load(session) and None)
+        return tuple(job for job in self.jobs() if job.label.startswith(ROUND_LABEL))
 
     # Lists to choose from
 
@@ -245,6 +244,13 @@ def checked_prompts(prompts: Sequence[str]) -> tuple[str, ...]:
     return tuple(prompt.strip() for prompt in prompts)
 
 
+def in_words(problem: Exception) -> str:
+    """What a person reads of a failure; anything but an RLRError is a bug, whose sentence can only say so."""
+    if isinstance(problem, RLRError):
+        return str(problem)
+    return f"The program failed ({type(problem).__name__}: {problem}). What was kept before is untouched: try again, or report this."
+
+
 class Session:
     """One person's work with one base model."""
 
@@ -257,6 +263,37 @@ class Session:
     def record(self) -> SessionRecord:
         """The session as it is now."""
         return self._store.session(self.id)
+
+    # What goes on behind the pages
+
+    def warm_up(self) -> Job:
+        """Load the heavy libraries and the model ahead of their first use."""
+
+        def work(job: Job) -> None:
+            record = self.record
+            self._studio.engine().load(record)
+            self._store.report(self.id, ModelReady(record.base_model))
+
+        return self._studio.submit(LOADING, self._attempt(LOADING, work))
+
+    def failures(self) -> dict[str, str]:
+        """Label and sentence of the work outside rounds that failed and has not worked since."""
+        kinds = ("failed", "model_ready", "pairs_ready", "pictures_ready", "taste_fitted")
+        return standing_failures(from_payload(each.kind, each.payload) for each in self._store.events(self.id, kinds=kinds))
+
+    def _attempt(self, label: str, work: Callable[[Job], None]) -> Callable[[Job], None]:
+        """`work`, whose failure is kept, so that the pages can tell of it."""
+
+        def attempt(job: Job) -> None:
+            try:
+                work(job)
+            except Cancelled:
+                raise
+            except Exception as problem:
+                self._store.report(self.id, Failed(label, in_words(problem)))
+                raise
+
+        return attempt
 
     # Pictures
 
@@ -272,7 +309,7 @@ class Session:
             made = self._studio.engine().make_samples(record, record.current_round_id, PREVIEW, checked, seeds, job.check)
             self._store.report(self.id, PicturesReady(record.current_round_id, PREVIEW, tuple(sample.image_id for sample in made)))
 
-        return self._studio.submit("Making pictures", work, URGENT)
+        return self._studio.submit(DRAWING, self._attempt(DRAWING, work), URGENT)
 
     def previews(self, limit: int = 4) -> tuple[SampleRecord, ...]:
         """The last pictures made."""
@@ -284,12 +321,15 @@ class Session:
         """See to it that about `ahead` questions wait; the job that makes the next ones in the background, None if there are enough."""
         if len(self.open_pairs(ahead)) >= ahead:
             return None
-        return self._studio.submit_once(f"pairs {self.id}", "Preparing questions", lambda job: self._prepare_group(ahead, job))
+        return self._studio.submit_once(f"pairs {self.id}", ASKING, self._preparing(ahead))
 
-    def _prepare_group(self, ahead: int, job: Job) -> None:
-        self._make_group(job)
-        if len(self.open_pairs(ahead)) < ahead:
-            self._studio.requeue(f"pairs {self.id}", "Preparing questions", lambda job: self._prepare_group(ahead, job))
+    def _preparing(self, ahead: int) -> Callable[[Job], None]:
+        def work(job: Job) -> None:
+            self._make_group(job)
+            if len(self.open_pairs(ahead)) < ahead:
+                self._studio.requeue(f"pairs {self.id}", ASKING, self._preparing(ahead))
+
+        return self._attempt(ASKING, work)
 
     def next_pairs(self, count: int) -> tuple[PairRecord, ...]:
         """The next `count` open questions; waits until they are made."""
@@ -298,15 +338,11 @@ class Session:
             while len(self.open_pairs(count)) < count:
                 self._make_group(job)
 
-        self._studio.run("Preparing questions", work)
+        self._studio.run(ASKING, work)
         return self.open_pairs(count)
 
     def _make_group(self, job: Job) -> None:
-        try:
-            made = self._studio.engine().make_pairs(self.record, job.check)
-        except RLRError as problem:
-            self._store.report(self.id, Failed("Preparing questions", str(problem)))
-            raise
+        made = self._studio.engine().make_pairs(self.record, job.check)
         self._store.report(self.id, PairsReady(tuple(pair.id for pair in made)))
 
     def open_pairs(self, limit: int = 4) -> tuple[PairRecord, ...]:
@@ -359,7 +395,7 @@ class Session:
         """Fit the taste in the background if answers have come since."""
         summary = self.taste()
         if summary.is_stale and summary.num_answers + summary.num_uploads:
-            self._studio.submit_once(f"taste {self.id}", "Learning your taste", self._fit_taste)
+            self._studio.submit_once(f"taste {self.id}", FITTING, self._attempt(FITTING, self._fit_taste))
 
     def _fit_taste(self, job: Job) -> None:
         job.check()
@@ -378,7 +414,7 @@ class Session:
             self._studio.engine().make_samples(self.record, base, REFERENCE, prompts, list(range(REFERENCE_PICTURES)), job.check)
 
     def _last_event(self, kind: str) -> Any:  # noqa: ANN401 - a JSON payload
-        return next((event.payload for event in reversed(self._store.events(self.id)) if event.kind == kind), None)
+        return next((event.payload for event in reversed(self._store.events(self.id, kinds=(kind,)))), None)
 
     # Rounds
 
@@ -417,11 +453,8 @@ class Session:
         except Cancelled:
             self._end(record, "stopped", "Stopped. What was learned so far is kept: keep it, resume, or go on from an earlier round.")
             raise
-        except RLRError as problem:
-            self._end(record, "failed", str(problem))
-            raise
         except Exception as problem:
-            self._end(record, "failed", f"The program failed ({type(problem).__name__}: {problem}). Earlier rounds are untouched.")
+            self._end(record, "failed", in_words(problem))
             raise
 
     def _learn_updates(self, record: RoundRecord, job: Job) -> None:
@@ -515,7 +548,7 @@ class Session:
         last = {metric.name: metric.value for metric in self._store.metrics(round_id) if metric.update == len(means)}
         norms = {name.removeprefix("norm/"): value for name, value in last.items() if name.startswith("norm/")}
         pace = sum(value for _, value in seconds[-8:]) / len(seconds[-8:]) if seconds else None
-        ended = [event for event in self._store.events(self.id) if event.kind == "round_ended" and event.round_id == round_id]
+        ended = [event for event in self._store.events(self.id, kinds=("round_ended",)) if event.round_id == round_id]
         return RoundProgress(
             round_id=round_id,
             status=record.status,
@@ -549,7 +582,5 @@ class Session:
         """Pictures of prompts and seeds with a round's adapter, kept under `purpose`; waits for them."""
         engine = self._studio.engine
         return tuple(
-            self._studio.run(
-                "Making pictures", lambda job: engine().make_samples(self.record, round_id, purpose, prompts, seeds, job.check)
-            )
+            self._studio.run(DRAWING, lambda job: engine().make_samples(self.record, round_id, purpose, prompts, seeds, job.check))
         )

@@ -7,8 +7,12 @@ from app.views.markup import count
 from app.views.models import short_name
 from app.views.rounds import LIVE, WORDS
 from rlr_core.pipelines.catalogue import BASE_MODELS
+from rlr_core.session.events import ASKING, DRAWING, FITTING, LOADING
 from rlr_core.session.records import RoundRecord
 from rlr_core.studio import Session, Studio
+
+# Where it is said why work failed.
+PAGES = {LOADING: "model", DRAWING: "model", ASKING: "rate", FITTING: "rate"}
 
 
 def build(live: Live) -> None:
@@ -18,9 +22,18 @@ def build(live: Live) -> None:
 
 def view(studio: Studio, session: Session) -> str:
     """The steps as the session stands, and what the worker is at."""
-    job = studio.job()
-    news = header.news(job.state, job.label, job.sentence) if job else header.news("", "", "")
-    return header.header(steps(session), news)
+    return header.header(steps(session), news(studio, session))
+
+
+def news(studio: Studio, session: Session) -> str:
+    """What is being done, else what failed, else that all is well."""
+    job, failures, latest = studio.job(), session.failures(), session.rounds()[-1]
+    if job is not None and job.state in header.BUSY:
+        return header.news(job.state, job.label)
+    if failures:
+        label = next(iter(failures))
+        return header.trouble(PAGES[label], label)
+    return header.trouble("learn", f"Round {latest.number}") if latest.status == "failed" else header.news("", "")
 
 
 def steps(session: Session) -> list[Step]:

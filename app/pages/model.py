@@ -9,10 +9,10 @@ from app.live import STUDIO, Live
 from app.views import markup, models
 from rlr_core.errors import RLRError
 from rlr_core.pipelines.catalogue import BASE_MODELS
+from rlr_core.session.events import DRAWING, LOADING
 from rlr_core.studio import Session, Studio
 
 NUM_PREVIEWS = 4
-MAKING = "Making pictures"
 LARGEST_SEED = 2**31
 
 
@@ -100,6 +100,8 @@ def preview_prompts(prompts: Sequence[str], seed: int) -> list[str]:
 
 def previews(studio: Studio, session: Session) -> str:
     """The latest pictures, or places for those being made."""
-    job = studio.job()
-    is_making = job is not None and job.label == MAKING and job.state in ("queued", "running")
-    return models.previews(session.previews(NUM_PREVIEWS), NUM_PREVIEWS if is_making else 0)
+    if any(job.label == DRAWING for job in studio.jobs()):
+        return models.previews((), NUM_PREVIEWS)
+    failures = session.failures()
+    told = markup.problems(failures[label] for label in (LOADING, DRAWING) if label in failures)
+    return told + models.previews(session.previews(NUM_PREVIEWS))

@@ -10,6 +10,7 @@ from app.live import STATIC, STUDIO, Live
 from app.questions import QuestionDesk
 from app.views import markup, taste
 from rlr_core.errors import RLRError
+from rlr_core.session.events import FITTING
 from rlr_core.studio import Session, Studio
 
 UPLOAD_NOTE = (
@@ -72,4 +73,5 @@ def keep_uploads(session: Session, files: list[str] | None, liked: bool) -> None
 def learned(studio: Studio, session: Session) -> str:
     """What is known of the taste."""
     summary = session.taste()
-    return taste.taste(summary.sentence, summary.num_answers, summary.agreement_held_out)
+    failure = session.failures().get(FITTING)
+    return taste.taste(summary.sentence, summary.num_answers, summary.agreement_held_out, failure)

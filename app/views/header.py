@@ -41,10 +41,16 @@ def _step(numbered: tuple[int, Step]) -> str:
     )
 
 
-def news(state: str, label: str, sentence: str) -> str:
-    """What the worker does or did last; `state` is a job's state, or "" before the first job."""
-    if state == "failed":
-        return f'<p class="news failed" role="alert"><span class="dot"></span><span>{escape(label)}: {escape(sentence)}</span></p>'
-    is_busy = state in BUSY
-    words = f"{label}{BUSY[state]}" if is_busy else "Ready"
-    return f'<p class="news{" busy" if is_busy else ""}" role="status"><span class="dot"></span><span>{escape(words)}</span></p>'
+def news(state: str, label: str) -> str:
+    """What the worker does; `state` is a job's state, or "" while there is none."""
+    words = f"{label}{BUSY[state]}" if state else "Ready"
+    return _news(" busy" if state else "", escape(words))
+
+
+def trouble(page: str, label: str) -> str:
+    """What failed, and the page that says why."""
+    return _news(" failed", f'{escape(label)} failed. <a href="#{page}">See why</a>')
+
+
+def _news(kind: str, words: str) -> str:
+    return f'<p class="news{kind}" role="status"><span class="dot"></span><span>{words}</span></p>'

@@ -42,6 +42,11 @@ def empty(text: str, action: str = "") -> str:
     return f'<div class="panel empty"><p class="quiet">{escape(text)}</p>{action}</div>'
 
 
+def problems(sentences: Iterable[str]) -> str:
+    """What could not be done, each thing once."""
+    return items(f'<p class="problem" role="alert">{escape(each)}</p>' for each in dict.fromkeys(sentences))
+
+
 def items(parts: Iterable[str]) -> str:
     """The parts one after the other."""
     return "".join(parts)

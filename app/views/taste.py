@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from html import escape
 
 from app.views import charts
-from app.views.markup import command, items, link, picture
+from app.views.markup import command, items, link, picture, problems
 from rlr_core.session.records import UploadRecord
 
 
-def taste(sentence: str, num_answers: int, agreement: float | None) -> str:
-    """The panel beside the question; `agreement` is with answers kept out of the fit, 0.5 being chance."""
+def taste(sentence: str, num_answers: int, agreement: float | None, failure: str | None = None) -> str:
+    """The panel beside the question; `agreement` is with answers kept out of the fit, 0.5 being chance; `failure` is why the fit failed."""
     known = "" if agreement is None else charts.meter("Answers foretold", 100 * agreement, 100, "Guessing would reach the middle.", "calm")
+    told = problems([f"Your latest answers could not be learned from: {failure}"] if failure else [])
     action = f'<div class="buttons">{link("learn", "Learn from this", "button strong")}</div>' if num_answers else ""
-    return f'<section class="panel learned"><h3>What the studio has learned</h3><p>{escape(sentence)}</p>{known}{action}</section>'
+    return f'<section class="panel learned"><h3>What the studio has learned</h3><p>{escape(sentence)}</p>{told}{known}{action}</section>'
 
 
 def uploads(records: Sequence[UploadRecord]) -> str:

@@ -1,10 +1,12 @@
 """What the worker reports while it works: frozen events, stored by kind with a JSON payload."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Outcome = Literal["done", "budget_spent", "stopped", "failed"]
+# Work outside a round, as a person reads of it.
+LOADING, DRAWING, ASKING, FITTING = "Loading the model", "Making pictures", "Preparing questions", "Learning your taste"
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,13 @@ class RoundEnded:
 
 
 @dataclass(frozen=True)
+class ModelReady:
+    """The base model is loaded."""
+
+    base_model: str
+
+
+@dataclass(frozen=True)
 class PairsReady:
     """New questions can be asked."""
 
@@ -82,25 +91,33 @@ class TasteFitted:
 
 @dataclass(frozen=True)
 class Failed:
-    """Work outside a round failed; `sentence` says what happened, why, and what to do."""
+    """Work outside a round failed; `label` is one of the labels above, `sentence` says what happened, why, and what to do."""
 
     label: str
     sentence: str
 
 
-Event = RoundQueued | RoundStarted | UpdateDone | RoundEnded | PairsReady | PicturesReady | TasteFitted | Failed
+Event = RoundQueued | RoundStarted | UpdateDone | RoundEnded | ModelReady | PairsReady | PicturesReady | TasteFitted | Failed
 
 EVENTS: dict[str, type[Event]] = {
     "round_queued": RoundQueued,
     "round_started": RoundStarted,
     "update_done": UpdateDone,
     "round_ended": RoundEnded,
+    "model_ready": ModelReady,
     "pairs_ready": PairsReady,
     "pictures_ready": PicturesReady,
     "taste_fitted": TasteFitted,
     "failed": Failed,
 }
 KINDS: dict[type[Event], str] = {event: kind for kind, event in EVENTS.items()}
+# What shows that work which failed before works again. Pictures and questions come from a loaded model.
+CURES: dict[str, tuple[type[Event], ...]] = {
+    LOADING: (ModelReady, PicturesReady, PairsReady),
+    DRAWING: (PicturesReady,),
+    ASKING: (PairsReady,),
+    FITTING: (TasteFitted,),
+}
 
 
 def to_payload(event: Event) -> tuple[str, dict[str, Any]]:
@@ -112,3 +129,14 @@ def from_payload(kind: str, payload: Mapping[str, Any]) -> Event:
     """The event that `to_payload` described; JSON's lists become tuples again."""
     make: Callable[..., Event] = EVENTS[kind]
     return make(**{name: tuple(value) if isinstance(value, list) else value for name, value in payload.items()})
+
+
+def standing_failures(events: Iterable[Event]) -> dict[str, str]:
+    """Label and sentence of the work whose last attempt failed; `events` in order."""
+    standing: dict[str, str] = {}
+    for event in events:
+        if isinstance(event, Failed):
+            standing[event.label] = event.sentence
+        else:
+            standing = {label: sentence for label, sentence in standing.items() if not isinstance(event, CURES.get(label, ()))}
+    return standing

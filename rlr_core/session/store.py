@@ -5,7 +5,7 @@ import io
 import json
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +16,7 @@ from PIL import Image
 from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig
 from rlr_core.errors import RLRError
 from rlr_core.session.database import Database
-from rlr_core.session.events import Event, RoundQueued, to_payload
+from rlr_core.session.events import EVENTS, Event, RoundQueued, to_payload
 from rlr_core.session.files import checked_name, explained, write_atomically
 from rlr_core.session.heartbeat import WorkspaceLock
 from rlr_core.session.records import (
@@ -171,6 +171,18 @@ class Store:
         """Where the picture's file is. Any text may come in; only a SHA-256 becomes a path."""
         return self.root / "images" / f"{checked_name(image_id, IMAGE_ID_DIGITS, 'picture')}.png"
 
+    def open_image(self, image_id: str) -> Image.Image:
+        """The picture's pixels."""
+        try:
+            with Image.open(self.image_path(image_id), formats=["PNG"]) as image:
+                image.load()
+                return image
+        except (OSError, SyntaxError) as problem:
+            raise RLRError(
+                f"The picture {image_id[:12]}… in the workspace {self.root} is damaged or gone: put a copy of its file back, "
+                "remove it if it is an upload, or begin a new session."
+            ) from problem
+
     # Pairs
 
     def next_pair_number(self, session_id: str) -> int:
@@ -314,9 +326,11 @@ class Store:
         with self._database.write() as connection:
             return EventRecord(id=insert(connection, "events", **values), **values)
 
-    def events(self, session_id: str, since: int = 0) -> tuple[EventRecord, ...]:
-        """The session's events after the one with the id `since`, in order."""
-        return records(EventRecord, self._all("SELECT * FROM events WHERE session_id = ? AND id > ? ORDER BY id", session_id, since))
+    def events(self, session_id: str, since: int = 0, kinds: Collection[str] = EVENTS) -> tuple[EventRecord, ...]:
+        """The session's events of these kinds after the one with the id `since`, in order."""
+        places = ", ".join("?" * len(kinds))
+        sql = f"SELECT * FROM events WHERE session_id = ? AND id > ? AND kind IN ({places}) ORDER BY id"
+        return records(EventRecord, self._all(sql, session_id, since, *kinds))
 
     # Reading
 

@@ -72,12 +72,13 @@ def hostile_views():
     card = replace(BASE_MODELS["emoji"], name=HOSTILE, label=HOSTILE, licence=HOSTILE)
     sentence = replace(PROGRESS, sentence=HOSTILE, part_norms={HOSTILE: 1.0})
     return {
-        "steps": header.header([header.Step("model", HOSTILE, HOSTILE)], header.news("failed", HOSTILE, HOSTILE)),
-        "busy": header.news("running", HOSTILE, HOSTILE),
+        "steps": header.header([header.Step("model", HOSTILE, HOSTILE)], header.trouble("model", HOSTILE)),
+        "busy": header.news("running", HOSTILE),
         "cards": models.cards([card], {HOSTILE: HOSTILE}, HOSTILE),
         "previews": models.previews([sample]),
         "sessions": models.sessions([session_record(id=HOSTILE, base_model=HOSTILE, prompts=(HOSTILE,))], "other"),
-        "taste": taste.taste(HOSTILE, 3, 0.7),
+        "taste": taste.taste(HOSTILE, 3, 0.7, HOSTILE),
+        "problems": markup.problems([HOSTILE]),
         "uploads": taste.uploads([UploadRecord("s", HOSTILE, liked=True, id=HOSTILE)]),
         "progress": rounds.progress(replace(FIRST, id=HOSTILE, status="interrupted"), sentence, is_paused=False),
         "strip": rounds.live_strip([StripRow(HOSTILE, 1, HOSTILE, HOSTILE)], is_live=True),
@@ -110,15 +111,25 @@ def test_every_picture_and_every_button_has_a_name(name):
 
 def test_the_header_marks_steps_that_are_done():
     page = Page(
-        header.header([header.Step("model", "Model", "Emoji", "done"), header.Step("rate", "Rate", "0 answers")], header.news("", "", ""))
+        header.header([header.Step("model", "Model", "Emoji", "done"), header.Step("rate", "Rate", "0 answers")], header.news("", ""))
     )
     assert [attributes["href"] for attributes in page.all("a")] == ["#model", "#rate"]
     assert "✓" in page.text and "2" in page.text and "Ready" in page.text
 
 
-def test_a_failed_job_is_announced_with_its_sentence():
-    failed = Page(header.news("failed", "Round 1", "No memory is left."))
-    assert failed.all("p")[0]["role"] == "alert" and "Round 1: No memory is left." in failed.text
+def test_the_header_leads_to_why_something_failed():
+    failed = Page(header.trouble("learn", "Round 1"))
+    assert failed.all("a")[0]["href"] == "#learn" and "Round 1 failed" in failed.text
+
+
+def test_a_problem_is_announced_once():
+    told = Page(markup.problems(["No memory is left.", "No memory is left.", HOSTILE]))
+    assert [paragraph["role"] for paragraph in told.all("p")] == ["alert", "alert"]
+    assert "No memory is left." in told.text
+
+
+def test_a_taste_that_could_not_be_learned_says_why():
+    assert "The disk is full." in Page(taste.taste("12 answers.", 12, 0.75, "The disk is full.")).text
 
 
 @pytest.mark.parametrize(("reason", "words"), [(None, "Ready"), ("it needs more memory.", "Cannot run here")])

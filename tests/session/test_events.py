@@ -12,6 +12,7 @@ EXAMPLES = {
     "round_started": events.RoundStarted("r", 12),
     "update_done": events.UpdateDone("r", 1, 12, 0.25, 0.01, 1.5, 0.75, 2.5, {"first_order": 0.5, "half_order": 0.25}),
     "round_ended": events.RoundEnded("r", "budget_spent", "The round has moved as far as it may."),
+    "model_ready": events.ModelReady("emoji"),
     "pairs_ready": events.PairsReady(("p", "q")),
     "pictures_ready": events.PicturesReady("r", "before", ("i", "j")),
     "taste_fitted": events.TasteFitted(20, 3, None),
@@ -39,6 +40,32 @@ def test_events_come_back_in_order_since_a_given_one(store, session):
     assert [each.id for each in store.events(session.id, since=read[2].id)] == [each.id for each in read[3:]]
     assert store.events(session.id, since=read[-1].id) == ()
     assert all(each.round_id == round_id for each in read)
+
+
+def test_events_can_be_asked_for_by_kind(store, session):
+    store.report(session.id, events.PairsReady(("p",)))
+    store.report(session.id, events.Failed("Pictures", "No."))
+    assert [each.kind for each in store.events(session.id, kinds=("failed",))] == ["failed"]
+    assert store.events(session.id, kinds=()) == ()
+
+
+FAILED_PAIRS, FAILED_TASTE = events.Failed(events.ASKING, "No model."), events.Failed(events.FITTING, "No disk.")
+
+
+@pytest.mark.parametrize(
+    ("happened", "standing"),
+    [
+        ([], {}),
+        ([FAILED_PAIRS], {events.ASKING: "No model."}),
+        ([FAILED_PAIRS, events.Failed(events.ASKING, "No memory.")], {events.ASKING: "No memory."}),
+        ([FAILED_PAIRS, EXAMPLES["pairs_ready"]], {}),
+        ([EXAMPLES["pairs_ready"], FAILED_PAIRS], {events.ASKING: "No model."}),
+        ([FAILED_PAIRS, FAILED_TASTE, EXAMPLES["taste_fitted"]], {events.ASKING: "No model."}),
+        ([events.Failed(events.LOADING, "No model."), EXAMPLES["pairs_ready"]], {}),
+    ],
+)
+def test_a_failure_stands_until_such_work_succeeds(happened, standing):
+    assert events.standing_failures(happened) == standing
 
 
 def test_events_of_another_session_stay_there(store, session):
