@@ -3,6 +3,7 @@
 Every method takes `check`, which is called before each denoising step and raises Cancelled when the person asked to stop.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -219,7 +220,9 @@ class Engine:
 
     # Rounds
 
-    def updates(self, session: SessionRecord, record: RoundRecord, check: Check) -> Iterator[UpdateReport]:
+    def updates(
+        self, session: SessionRecord, record: RoundRecord, check: Check, clock: Callable[[], float] = time.monotonic
+    ) -> Iterator[UpdateReport]:
         """Run a round, or go on with one that was interrupted; yields each update's report once its state is on the disk."""
         (_, config), folder = record.lesson, self._store.round_folder(record.id)
         seed = derive_seed(session.seed, "round", record.number, config.seed) % 2**31
@@ -235,6 +238,7 @@ class Engine:
             reward,
             estimator,
             replace(config, seed=seed),
+            clock,
         )
         for state, report in round_.updates(self._state(session, record, round_)):
             self.network_evaluations += report.network_evaluations

@@ -70,6 +70,7 @@ class UpdateReport:
         price: what the anchor charges for a nat, in standard deviations of reward.
         gradient_norm: length of the combined gradient before clipping; `part_norms` those of the estimate's parts.
         network_evaluations: of this update.
+        seconds: by the round's clock.
     """
 
     update: int
@@ -106,12 +107,14 @@ class Round:
         reward: Reward,
         estimator: Estimator,
         config: RoundConfig,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Check that the parts fit together.
 
         Args:
             condition: prompts to what the chain is conditioned on.
             prompts: the set that each update's prompts are drawn from.
+            clock: seconds; one that stands still while the round is paused keeps pauses out of the reports.
 
         Raises:
             InvalidSettings: the estimator cannot work on this chain with this reward; all reasons at once.
@@ -126,6 +129,7 @@ class Round:
         self._reward = reward
         self._estimator = estimator
         self._config = config
+        self._clock = clock
 
     def start(self, adapter: dict[str, Tensor], kl_at_start: float) -> RoundState:
         """The state before the first update: where the parent round ended."""
@@ -143,7 +147,7 @@ class Round:
             yield state, report
 
     def _update(self, state: RoundState, optimizer: Optimizer) -> tuple[RoundState, UpdateReport]:
-        started, evaluations = time.monotonic(), self._chain.network_evaluations
+        started, evaluations = self._clock(), self._chain.network_evaluations
         path = ("update", state.update)
         seed, size = self._config.seed, self._config.batch_size
         condition = self._condition(draw_prompts(self._prompts, size, derive_seed(seed, *path, "prompts")))
@@ -169,7 +173,7 @@ class Round:
             gradient_norm=length,
             part_norms=estimate.part_norms(),
             network_evaluations=self._chain.network_evaluations - evaluations,
-            seconds=time.monotonic() - started,
+            seconds=self._clock() - started,
         )
 
 

@@ -464,7 +464,7 @@ class Session:
         if any(row.before is None for row in self.strip(record.id)):
             self._sample_strip(parent_id, "before", record.id, job)
         update = 0
-        for report in engine.updates(self.record, record, job.check):
+        for report in engine.updates(self.record, record, job.check, job.at_work):
             update = report.update
             shown = (report.reward_mean, report.reward_error, report.kl_spent, report.gradient_norm, report.seconds)
             self._store.report(self.id, UpdateDone(record.id, update, config.num_updates, *shown, report.part_norms))

@@ -7,6 +7,7 @@ denoising step; that is where it pauses and where it stops.
 import heapq
 import itertools
 import logging
+import time
 import traceback
 from collections.abc import Callable
 from threading import Condition, Thread
@@ -31,13 +32,15 @@ class Job:
         exception: what the work raised, None unless it failed.
     """
 
-    def __init__(self, label: str, work: Work) -> None:
+    def __init__(self, label: str, work: Work, clock: Callable[[], float] = time.monotonic) -> None:
         self.label = label
         self.state: JobState = "queued"
         self.result: Any = None
         self.error: str | None = None
         self.exception: Exception | None = None
         self._work = work
+        self._clock = clock
+        self._paused_seconds = 0.0
         self._stop_asked = False
         self._pause_asked = False
         self._changed = Condition()
@@ -50,12 +53,18 @@ class Job:
     def check(self) -> None:
         """Called by the work at every denoising step: waits while paused, raises Cancelled once a stop was asked for."""
         with self._changed:
+            began = self._clock()
             while self._pause_asked and not self._stop_asked:
                 self._become("paused")
                 self._changed.wait()
+            self._paused_seconds += self._clock() - began
             if self._stop_asked:
                 raise Cancelled
             self._become("running")
+
+    def at_work(self) -> float:
+        """A clock in seconds that stands still while the job is paused; for the work alone."""
+        return self._clock() - self._paused_seconds
 
     def stop(self) -> None:
         """Ask the job to stop; one that has not begun is stopped at once, one that runs at its next check."""

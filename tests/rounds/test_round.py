@@ -1,5 +1,7 @@
 """Whole rounds on a real pipeline of tiny size."""
 
+import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -84,6 +86,34 @@ def test_a_stop_ends_within_one_denoising_step(studio, session):
     job.wait()
     assert job.state == "stopped"
     assert steps_after_stop == 1
+
+
+def test_a_pause_is_not_counted_as_time_at_work(studio, session):
+    """The job's clock runs a thousand times faster than the wall's, and jumps while it is paused in the second update."""
+    jump, began = [0.0], time.monotonic()
+    job = session.start_round(replace(LEARNING, num_updates=3))
+    check, job._clock = job.check, lambda: 1000 * time.monotonic() + jump[0]
+    was_paused = threading.Event()
+
+    def pause_in_the_second_update() -> None:
+        if studio.store.series(session.rounds()[-1].id, "kl") and not was_paused.is_set():
+            was_paused.set()
+            job.pause()
+            threading.Thread(target=go_on).start()
+        check()
+
+    def go_on() -> None:
+        assert job.wait_for("paused", 60)
+        jump[0] = 1e9
+        job.resume()
+
+    job.check = pause_in_the_second_update
+    job.wait()
+    assert was_paused.is_set() and job.state == "done"
+    seconds = studio.store.series(session.rounds()[-1].id, "seconds")
+    elapsed = time.monotonic() - began
+    assert len(seconds) == 3
+    assert elapsed < sum(value for _, value in seconds) <= 1000 * elapsed
 
 
 def test_the_round_ends_when_its_budget_is_spent(session, learned):

@@ -110,6 +110,25 @@ def test_a_paused_job_waits_and_goes_on(worker):
     assert job.wait(SECONDS)
 
 
+def test_the_clock_of_a_job_stands_still_while_it_is_paused():
+    now, loop = [0.0], Loop()
+    job = Job("loop", loop, clock=lambda: now[0])
+    thread = threading.Thread(target=job.run)
+    thread.start()
+    assert loop.begun.wait(SECONDS)
+    now[0] = 5.0
+    job.pause()
+    assert job.wait_for("paused", SECONDS)
+    now[0] = 1000.0
+    job.resume()
+    assert job.wait_for("running", SECONDS)
+    assert job.at_work() == 5.0
+    now[0] = 1007.0
+    assert job.at_work() == 12.0
+    job.stop()
+    thread.join(SECONDS)
+
+
 def test_a_paused_job_can_be_stopped(worker):
     loop = Loop()
     job = worker.submit("loop", loop)
