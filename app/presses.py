@@ -1,14 +1,11 @@
 """Answers as they come from the page. Each press of a key carries its own id, so that one which is sent twice counts once."""
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from threading import Lock
 
 from rlr_core.errors import RLRError
 from rlr_core.studio import Session
 
-UNDOS_REMEMBERED = 4096
 MOST_AT_ONCE = 64
 
 
@@ -35,31 +32,17 @@ def _read(sent: object) -> Press:
     return Press(sent["id"][:64], sent["kind"], str(sent.get("pair") or ""), str(sent.get("choice") or ""))
 
 
-class Presses:
-    """Applies presses in order, each of them once. The store knows the answers it has; undos are remembered here."""
+def apply_presses(session: Session, presses: Sequence[Press]) -> list[str]:
+    """Apply presses in order, each of them once: the store knows those it has. Returns the sentences of those that could not be."""
+    return [sentence for press in presses if (sentence := _apply(session, press))]
 
-    def __init__(self) -> None:
-        self._undone: OrderedDict[str, None] = OrderedDict()
-        self._lock = Lock()
 
-    def apply(self, session: Session, presses: Sequence[Press]) -> list[str]:
-        """Apply what is new; returns the sentences of those that could not be."""
-        with self._lock:
-            return [sentence for press in presses if (sentence := self._apply(session, press))]
-
-    def _apply(self, session: Session, press: Press) -> str:
-        try:
-            if press.kind == "answer":
-                session.answer(press.pair, press.choice, press.id)
-            else:
-                self._undo(session, press.id)
-        except RLRError as problem:
-            return str(problem)
-        return ""
-
-    def _undo(self, session: Session, press_id: str) -> None:
-        if press_id not in self._undone:
-            session.undo_answer()
-            self._undone[press_id] = None
-            while len(self._undone) > UNDOS_REMEMBERED:
-                self._undone.popitem(last=False)
+def _apply(session: Session, press: Press) -> str:
+    try:
+        if press.kind == "answer":
+            session.answer(press.pair, press.choice, press.id)
+        else:
+            session.undo_answer(press.id)
+    except RLRError as problem:
+        return str(problem)
+    return ""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from app.presses import Presses, read_presses
+from app.presses import apply_presses, read_presses
 from rlr_core.errors import RLRError
 from rlr_core.session.records import PairRecord
 from rlr_core.session.worker import Job
@@ -18,7 +18,6 @@ class QuestionDesk:
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
-        self._presses = Presses()
         self._jobs: dict[str, Job | None] = {}
 
     def press(self, sent: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON from a client
@@ -37,7 +36,7 @@ class QuestionDesk:
             raise RLRError("The page sent something that cannot be read: reload it.")
         session, presses = self._studio.session(str(sent.get("session"))), read_presses(sent.get("presses"))
         answered_before = session.num_answers()
-        sentences = self._presses.apply(session, presses)
+        sentences = apply_presses(session, presses)
         answered = session.num_answers()
         if answered // LEARN_EVERY > answered_before // LEARN_EVERY:
             session.refresh_taste()

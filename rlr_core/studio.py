@@ -355,9 +355,9 @@ class Session:
             raise RLRError(f"The question '{pair_id}' belongs to another session: answer one of this session's.")
         self._store.answer(pair_id, choice, press_id)
 
-    def undo_answer(self) -> str | None:
-        """Take the last answer back; its question is open again, and its id is returned."""
-        undone = self._store.undo_last_answer(self.id)
+    def undo_answer(self, press_id: str | None = None) -> str | None:
+        """Take the last answer back; its question is open again, and its id is returned. The same press counts once, as for an answer."""
+        undone = self._store.undo_last_answer(self.id, press_id)
         return undone.pair_id if undone else None
 
     def num_answers(self) -> int:

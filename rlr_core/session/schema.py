@@ -45,4 +45,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX events_by_session ON events (session_id)",
         "CREATE INDEX events_by_round ON events (round_id)",
     ),
+    (
+        # A press that found nothing to take back is remembered too: delivered again later, it must not find something.
+        """CREATE TABLE undo_presses (
+            press_id TEXT PRIMARY KEY, answer_id INTEGER REFERENCES answers (id), created_at REAL NOT NULL)""",
+    ),
 )

@@ -241,14 +241,22 @@ class Store:
             )
         return AnswerRecord(answer_id, pair.session_id, pair_id, choice, now, undone=False)
 
-    def undo_last_answer(self, session_id: str) -> AnswerRecord | None:
-        """Take back the session's last answer that is not yet undone, and return it; None if there is none."""
+    def undo_last_answer(self, session_id: str, press_id: str | None = None) -> AnswerRecord | None:
+        """Take back the session's last answer that is not yet undone, and return it; None if there is none.
+
+        `press_id` names the key press, as for an answer: delivered again, it returns what it took back the first time.
+        """
         with self._database.write() as connection:
-            rows = self._all("SELECT * FROM all_answers WHERE session_id = ? AND NOT undone ORDER BY id DESC LIMIT 1", session_id)
-            if not rows:
-                return None
-            insert(connection, "undone_answers", answer_id=rows[0]["id"], created_at=time.time())
-            return self._answers("SELECT * FROM all_answers WHERE id = ?", rows[0]["id"])[0]
+            known = self._all("SELECT answer_id FROM undo_presses WHERE press_id = ?", press_id)
+            if known:
+                return self._answer(known[0]["answer_id"])
+            last = self._all("SELECT id FROM all_answers WHERE session_id = ? AND NOT undone ORDER BY id DESC LIMIT 1", session_id)
+            answer_id, now = last[0]["id"] if last else None, time.time()
+            if answer_id is not None:
+                insert(connection, "undone_answers", answer_id=answer_id, created_at=now)
+            if press_id is not None:
+                insert(connection, "undo_presses", press_id=press_id, answer_id=answer_id, created_at=now)
+            return self._answer(answer_id)
 
     def answers(self, session_id: str) -> tuple[AnswerRecord, ...]:
         """Every answer ever given in the session in order, the undone ones too."""
@@ -256,6 +264,9 @@ class Store:
 
     def _answers(self, sql: str, *values: object) -> tuple[AnswerRecord, ...]:
         return records(AnswerRecord, self._all(sql, *values))
+
+    def _answer(self, answer_id: int | None) -> AnswerRecord | None:
+        return next(iter(self._answers("SELECT * FROM all_answers WHERE id = ?", answer_id)), None)
 
     def _answer_of_press(self, press_id: str | None) -> AnswerRecord | None:
         return next(iter(self._answers("SELECT * FROM all_answers WHERE press_id = ?", press_id)), None)

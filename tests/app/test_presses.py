@@ -2,9 +2,10 @@
 
 import pytest
 
-from app.presses import MOST_AT_ONCE, Press, Presses, read_presses
+from app.presses import MOST_AT_ONCE, Press, apply_presses, read_presses
 from app.questions import QuestionDesk
 from rlr_core.errors import RLRError
+from rlr_core.studio import Studio
 from tests.app.conftest import HOSTILE, NUM_PAIRS
 
 
@@ -41,6 +42,16 @@ def test_presses_sent_again_count_once(send, session, pairs):
     assert session.open_pairs(1)[0].id == pairs[1].id
 
 
+def test_presses_sent_again_to_a_restarted_studio_count_once(studio, session, pairs):
+    message = {"session": session.id, "presses": [answer(pairs[0]), answer(pairs[1]), {"id": "undo-1", "kind": "undo"}], "ahead": 4}
+    first = QuestionDesk(studio).press(message)
+    studio.close()
+    restarted = Studio(studio.store.root)
+    assert QuestionDesk(restarted).press(message) == first
+    assert restarted.session(session.id).num_answers() == 1
+    restarted.close()
+
+
 def test_an_undone_question_comes_first_and_can_be_answered_anew(send, session, pairs):
     send(answer(pairs[0]), answer(pairs[1]))
     reply = send({"id": "undo-1", "kind": "undo", "pair": pairs[1].id})
@@ -75,7 +86,7 @@ def test_a_client_cannot_ask_for_more_than_there_may_be(desk, session, pairs, ah
 
 def test_answers_of_another_session_are_refused(studio, session, pairs):
     other = studio.create_session("emoji", ["a bird"])
-    sentences = Presses().apply(other, [Press("p", "answer", pairs[0].id, "a")])
+    sentences = apply_presses(other, [Press("p", "answer", pairs[0].id, "a")])
     assert len(sentences) == 1 and "another session" in sentences[0]
     assert session.num_answers() == 0
 

@@ -66,6 +66,37 @@ def test_undo_takes_answers_back_one_by_one(store, session):
     assert store.pair(first.id).choice == "a"
 
 
+def test_an_undo_press_counts_once_even_after_a_restart(root, store, session):
+    first, second = add_pairs(store, session, 2)
+    store.answer(first.id, "a")
+    store.answer(second.id, "a")
+    undone = store.undo_last_answer(session.id, press_id="undo")
+    assert store.undo_last_answer(session.id, press_id="undo") == undone
+    reopened = Store(root)
+    assert reopened.undo_last_answer(session.id, press_id="undo") == undone
+    assert reopened.pair(first.id).choice == "a"
+    assert reopened.undo_last_answer(session.id, press_id="another").pair_id == first.id
+    reopened.close()
+
+
+def test_an_undo_press_that_found_nothing_finds_nothing_later(store, session):
+    (pair,) = add_pairs(store, session, 1)
+    assert store.undo_last_answer(session.id, press_id="undo") is None
+    store.answer(pair.id, "a")
+    assert store.undo_last_answer(session.id, press_id="undo") is None
+    assert store.pair(pair.id).choice == "a"
+
+
+def test_eight_threads_delivering_one_undo_take_one_answer_back(store, session):
+    pairs = add_pairs(store, session, 8)
+    for pair in pairs:
+        store.answer(pair.id, "a")
+    with ThreadPoolExecutor(8) as threads:
+        undone = list(threads.map(lambda _: store.undo_last_answer(session.id, press_id="undo"), range(32)))
+    assert {each.pair_id for each in undone} == {pairs[-1].id}
+    assert store.pair_counts(session.id).answered == 7
+
+
 def test_undo_stays_within_the_session(store, session):
     (pair,) = add_pairs(store, session, 1)
     store.answer(pair.id, "a")
