@@ -66,7 +66,8 @@ class UpdateReport:
     Attributes:
         update: number of updates made so far, this one included.
         reward_mean, reward_error: mean reward of the batch, and its standard error.
-        kl: smoothed divergence from the base model, in nats a trajectory; `kl_spent` is the round's own share of it.
+        kl: smoothed divergence from the base model, in nats a trajectory.
+        kl_spent: `kl` minus what it was where the round began: the difference of two estimates, so it may fall below zero.
         price: what the anchor charges for a nat, in standard deviations of reward.
         gradient_norm: length of the combined gradient before clipping; `part_norms` those of the estimate's parts.
         network_evaluations: of this update.

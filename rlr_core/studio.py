@@ -87,7 +87,13 @@ class TasteSummary:
 
 @dataclass(frozen=True)
 class RoundProgress:
-    """How a round is doing; series are (update, value) or (update, mean, standard error)."""
+    """How a round is doing; series are (update, value) or (update, mean, standard error).
+
+    Attributes:
+        kl: divergence from the base model, in nats a trajectory; never below zero, whereas what a round adds to it is a difference of two
+            estimates, which can be.
+        kl_at_start: of the round's parent; the round may reach kl_at_start + kl_budget.
+    """
 
     round_id: str
     status: str
@@ -96,6 +102,7 @@ class RoundProgress:
     seconds_left: float | None
     rewards: tuple[tuple[int, float, float], ...]
     kl: tuple[tuple[int, float], ...]
+    kl_at_start: float
     kl_budget: float
     gradient_norm: float | None
     part_norms: dict[str, float]
@@ -466,7 +473,7 @@ class Session:
         update = 0
         for report in engine.updates(self.record, record, job.check, job.at_work):
             update = report.update
-            shown = (report.reward_mean, report.reward_error, report.kl_spent, report.gradient_norm, report.seconds)
+            shown = (report.reward_mean, report.reward_error, report.kl, report.gradient_norm, report.seconds)
             self._store.report(self.id, UpdateDone(record.id, update, config.num_updates, *shown, report.part_norms))
             if update % STRIP_EVERY == 0 and update < config.num_updates:
                 self._sample_strip(record.id, "after", record.id, job)
@@ -544,7 +551,8 @@ class Session:
         """How a round is doing, from the store alone."""
         record = self.round(round_id)
         _, config = record.lesson
-        means, errors, kl, seconds = (self._store.series(round_id, name) for name in ("reward_mean", "reward_error", "kl_spent", "seconds"))
+        names = ("reward_mean", "reward_error", "kl", "kl_spent", "seconds")
+        means, errors, kl, spent, seconds = (self._store.series(round_id, name) for name in names)
         last = {metric.name: metric.value for metric in self._store.metrics(round_id) if metric.update == len(means)}
         norms = {name.removeprefix("norm/"): value for name, value in last.items() if name.startswith("norm/")}
         pace = sum(value for _, value in seconds[-8:]) / len(seconds[-8:]) if seconds else None
@@ -557,6 +565,7 @@ class Session:
             seconds_left=None if pace is None else pace * (config.num_updates - len(means)),
             rewards=tuple((update, mean, error) for (update, mean), (_, error) in zip(means, errors, strict=True)),
             kl=kl,
+            kl_at_start=kl[0][1] - spent[0][1] if kl else 0.0,
             kl_budget=config.kl_budget,
             gradient_norm=last.get("gradient_norm"),
             part_norms=norms,

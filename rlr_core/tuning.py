@@ -66,7 +66,10 @@ def learn(session: Session, config: RoundConfig, say: Callable[[str], None]) -> 
         raise RLRError(job.error or f"{job.label} was stopped before its end: resume it in the app, or start again.")
     ended = session.progress(session.current_round().id)
     mean, error = ended.rewards[-1][1:]
-    say(f"{job.label}: {ended.sentence} Reward {mean:.3f} ± {error:.3f}; {ended.kl[-1][1]:.0f} of {ended.kl_budget:g} nats.")
+    say(
+        f"{job.label}: {ended.sentence} Reward {mean:.3f} ± {error:.3f}; {ended.kl[-1][1]:.0f} nats from the base model, "
+        f"of {ended.kl_at_start + ended.kl_budget:.0f} allowed."
+    )
 
 
 def tune(

@@ -39,19 +39,25 @@ def progress(round_: RoundRecord | None, progress: RoundProgress | None, is_paus
         f'<div class="head"><h3>Round {round_.number} {status_tag(round_, is_paused)}</h3>'
         f'<div class="buttons">{_round_buttons(round_, is_paused)}</div></div>'
     )
-    kl = progress.kl[-1][1] if progress.kl else 0.0
     return (
         f'<section class="panel running" aria-label="Round {round_.number}">{head}'
         f"{charts.meter('Updates made', progress.update, progress.num_updates, done + left)}"
         f"<p>{escape(progress.sentence)}</p>"
         f"{charts.reward_chart(progress.rewards, progress.num_updates)}"
-        f"{charts.meter('KL spent', kl, progress.kl_budget, _kl_words(kl, progress.kl_budget), 'calm')}"
+        f"{_distance(progress)}"
         f"{charts.figures(_figures(progress))}</section>"
     )
 
 
-def _kl_words(kl: float, budget: float) -> str:
-    return f"Moved {charts.figure_text(kl)} of {charts.figure_text(budget)} nats away from where the round began"
+def _distance(progress: RoundProgress) -> str:
+    """How far from the base model, not from the round's start: that difference of two estimates could read as less than nothing."""
+    limit = progress.kl_at_start + progress.kl_budget
+    if not progress.kl:
+        return charts.meter("KL from the base model", 0.0, limit, f"May add {charts.figure_text(progress.kl_budget)} nats of KL", "calm")
+    kl = progress.kl[-1][1]
+    began = f"began at {charts.figure_text(progress.kl_at_start)} and " if progress.kl_at_start else ""
+    words = f"{charts.figure_text(kl)} nats of KL from the base model; this round {began}may reach {charts.figure_text(limit)}"
+    return charts.meter("KL from the base model", kl, limit, words, "calm")
 
 
 def _figures(progress: RoundProgress) -> list[tuple[str, str]]:

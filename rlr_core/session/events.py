@@ -31,7 +31,7 @@ class UpdateDone:
     Attributes:
         update: counts from 1 to `total`.
         reward_mean, reward_error: mean reward of the update's pictures and its standard error.
-        kl: divergence from where the round began, nats a trajectory.
+        kl: divergence from the base model, nats a trajectory.
         gradient_norm: length of the gradient before clipping.
         seconds: wall time of the update.
         part_norms: length of each part of the gradient by its name.

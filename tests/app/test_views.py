@@ -24,6 +24,7 @@ PROGRESS = RoundProgress(
     seconds_left=95.0,
     rewards=((1, 0.1, 0.05), (2, 0.2, 0.05), (3, 0.4, 0.04)),
     kl=((1, 1.0), (2, 5.0), (3, 20.0)),
+    kl_at_start=0.0,
     kl_budget=100.0,
     gradient_norm=2.5,
     part_norms={"first_order": 0.5},
@@ -156,6 +157,15 @@ def test_pictures_being_made_have_a_place():
     assert "Make four pictures" in models.previews([])
 
 
+def test_a_round_that_came_nearer_to_the_base_model_shows_no_negative_divergence():
+    second = replace(PROGRESS, kl=((1, 19.0), (2, 18.5)), kl_at_start=20.0)
+    page = Page(rounds.progress(replace(FIRST, number=2), second, is_paused=False))
+    assert "18.5 nats of KL from the base model; this round began at 20 and may reach 120" in page.text
+    assert "−" not in page.text
+    (meter,) = (each for each in page.all("div") if each.get("aria-label") == "KL from the base model")
+    assert (meter["aria-valuenow"], meter["aria-valuemax"]) == ("18.5", "120")
+
+
 def test_only_other_sessions_are_offered():
     records = [session_record(id="one"), session_record(id="two")]
     assert Page(models.sessions(records, "one")).all("button")[0]["data-session"] == "two"
@@ -193,7 +203,7 @@ def test_a_round_offers_what_makes_sense_now(status, is_paused, expected):
 def test_progress_says_how_far_and_how_long():
     page = Page(rounds.progress(replace(FIRST, status="running"), PROGRESS, is_paused=False))
     assert "3 of 12 updates · about 2 min left" in page.text
-    assert "Moved 20 of 100 nats" in page.text
+    assert "20 nats of KL from the base model; this round may reach 100" in page.text
     meters = [attributes for attributes in page.all("div") if attributes.get("role") == "meter"]
     assert [meter["aria-valuenow"] for meter in meters] == ["3", "20"]
 

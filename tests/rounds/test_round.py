@@ -128,7 +128,12 @@ def test_a_second_round_starts_where_the_first_ended(studio, session, learned):
     first = learned(session, LEARNING)
     second = learned(session, LEARNING)
     assert session.round(second).parent_id == first
-    assert state_of(studio, second).anchor.kl_at_start == state_of(studio, first).anchor.kl
+    ended = state_of(studio, first).anchor.kl
+    assert state_of(studio, second).anchor.kl_at_start == ended
+    progress = session.progress(second)
+    assert progress.kl_at_start == pytest.approx(ended)
+    assert progress.kl[-1][1] == state_of(studio, second).anchor.kl
+    assert session.progress(first).kl_at_start == 0.0
 
 
 def test_undo_goes_back_and_loses_nothing(session, learned):
