@@ -228,7 +228,7 @@ class Engine:
         seed = derive_seed(session.seed, "round", record.number, config.seed) % 2**31
         model = self.load(session)
         chain = self._chain(session, model, check)
-        reward = self.reward(session, record)
+        reward = self.reward(record)
         estimator = make_estimator(config, reward.is_differentiable)
         round_ = Round(
             model,
@@ -259,13 +259,21 @@ class Engine:
         with explained(self._store.root):
             write_atomically(path, content)
 
-    def reward(self, session: SessionRecord, record: RoundRecord) -> Reward:
-        """The round's reward; a taste is fitted once, when the round begins, and kept with it."""
-        path = self._store.round_folder(record.id) / TASTE_FILE
-        name = record.lesson[1].reward
-        if name == "taste" and not path.exists():
-            self.fit_taste(session).save(path)
-        return self._reward(name, Taste.load(path) if path.exists() else None)
+    def has_taste(self, record: RoundRecord) -> bool:
+        """Whether a taste is kept with the round."""
+        return self._taste_path(record).exists()
+
+    def keep_taste(self, record: RoundRecord, taste: Taste) -> None:
+        """Keep with a round the taste it learns from, so that later answers do not change what a resumed round is after."""
+        self._keep(self._taste_path(record), taste.to_bytes())
+
+    def _taste_path(self, record: RoundRecord) -> Path:
+        return self._store.round_folder(record.id) / TASTE_FILE
+
+    def reward(self, record: RoundRecord) -> Reward:
+        """The round's reward; one on taste needs the taste that was kept with the round."""
+        path = self._taste_path(record)
+        return self._reward(record.lesson[1].reward, Taste.load(path) if path.exists() else None)
 
     def _reward(self, name: str, taste: Taste | None) -> Reward:
         plugin = find(REWARDS, "reward", name)

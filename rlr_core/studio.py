@@ -38,6 +38,7 @@ from rlr_core.session.worker import Job, Worker
 
 if TYPE_CHECKING:
     from rlr_core.engine import Engine, Measurement
+    from rlr_core.preference.taste import Taste
 
 STRIP_PROMPTS = 4
 STRIP_SEED = 7
@@ -73,9 +74,14 @@ class TasteSummary:
     is_stale: bool
 
     @property
+    def is_empty(self) -> bool:
+        """There is nothing to learn a taste from."""
+        return self.num_answers + self.num_uploads == 0
+
+    @property
     def sentence(self) -> str:
         """In words."""
-        if self.num_answers + self.num_uploads == 0:
+        if self.is_empty:
             return "Nothing learned yet: answer a few questions."
         known = f"{self.num_answers} answer{'s' * (self.num_answers != 1)}"
         if self.num_uploads:
@@ -288,7 +294,7 @@ class Session:
         kinds = ("failed", "model_ready", "pairs_ready", "pictures_ready", "taste_fitted")
         return standing_failures(from_payload(each.kind, each.payload) for each in self._store.events(self.id, kinds=kinds))
 
-    def _attempt(self, label: str, work: Callable[[Job], None]) -> Callable[[Job], None]:
+    def _attempt(self, label: str, work: Callable[[Job], object]) -> Callable[[Job], None]:
         """`work`, whose failure is kept, so that the pages can tell of it."""
 
         def attempt(job: Job) -> None:
@@ -400,17 +406,18 @@ class Session:
 
     def refresh_taste(self) -> None:
         """Fit the taste in the background if answers have come since."""
-        summary = self.taste()
-        if summary.is_stale and summary.num_answers + summary.num_uploads:
-            self._studio.submit_once(f"taste {self.id}", FITTING, self._attempt(FITTING, self._fit_taste))
+        if self.taste().is_stale and not self.taste().is_empty:
+            # The last answer may be taken back before its turn comes.
+            work = self._attempt(FITTING, lambda job: None if self.taste().is_empty else self._fit_taste(job))
+            self._studio.submit_once(f"taste {self.id}", FITTING, work)
 
-    def _fit_taste(self, job: Job) -> None:
+    def _fit_taste(self, job: Job) -> "Taste":
         job.check()
         answered, uploaded = self._store.pair_counts(self.id).answered, len(self.uploads())
-        if answered + uploaded:
-            self._make_references(job)
-            fitted = self._studio.engine().fit_taste(self.record)
-            self._store.report(self.id, TasteFitted(answered, uploaded, fitted.agreement_held_out))
+        self._make_references(job)
+        fitted = self._studio.engine().fit_taste(self.record)
+        self._store.report(self.id, TasteFitted(answered, uploaded, fitted.agreement_held_out))
+        return fitted
 
     def _make_references(self, job: Job) -> None:
         """Pictures of the base model, for uploads to be compared with while there are few questions; made once."""
@@ -429,7 +436,7 @@ class Session:
         """Learn from the current round on. Settings that cannot work raise at once; the round itself runs in the background."""
         validate(config)
         self._studio.check_names(config)
-        if config.reward == "taste" and self.num_answers() + len(self.uploads()) == 0:
+        if config.reward == "taste" and self.taste().is_empty:
             raise RLRError("There are no answers yet, so there is no taste to learn: answer some questions, or choose another reward.")
         self._refuse_while_learning()
         record = self._store.create_round(self.record.current_round_id, config)
@@ -466,8 +473,8 @@ class Session:
 
     def _learn_updates(self, record: RoundRecord, job: Job) -> None:
         engine, (parent_id, config) = self._studio.engine(), record.lesson
-        if config.reward == "taste":
-            self._fit_taste(job)
+        if config.reward == "taste" and not engine.has_taste(record):
+            engine.keep_taste(record, self._fit_taste(job))
         if any(row.before is None for row in self.strip(record.id)):
             self._sample_strip(parent_id, "before", record.id, job)
         update = 0

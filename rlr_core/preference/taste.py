@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from rlr_core.errors import RLRError
@@ -81,14 +81,14 @@ class Taste:
         tensors = {name: getattr(self, name).to(device) for name in TENSORS}
         return Taste(**tensors, spread=self.spread, num_answers=self.num_answers, agreement_held_out=self.agreement_held_out)
 
-    def save(self, path: Path) -> None:
-        """Write it as safetensors."""
+    def to_bytes(self) -> bytes:
+        """The content of a safetensors file."""
         numbers = {name: repr(getattr(self, name)) for name in NUMBERS if getattr(self, name) is not None}
-        save_file({name: getattr(self, name).cpu().contiguous() for name in TENSORS}, path, metadata=numbers)
+        return save({name: getattr(self, name).cpu().contiguous() for name in TENSORS}, metadata=numbers)
 
     @staticmethod
     def load(path: Path) -> "Taste":
-        """Read what `save` wrote."""
+        """Read a file of what `to_bytes` gave."""
         if not path.is_file():
             raise RLRError(f"{path} is not there, so no taste can be read from it: give the file that a round wrote.")
         with safe_open(path, framework="pt") as file:

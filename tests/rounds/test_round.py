@@ -8,7 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
+from rlr_core.engine import TASTE_FILE
 from rlr_core.errors import InvalidSettings, RLRError
+from rlr_core.preference.taste import Taste
 from rlr_core.round import RoundState, draw_prompts
 from rlr_core.session.records import RoundRecord
 from rlr_core.session.store import STATE_FILE
@@ -230,6 +232,31 @@ def test_the_loop_of_answers_learns_a_round(studio, session, learned):
     assert session.progress(round_id).update == 2
     session.undo_answer()
     assert session.taste().is_stale
+
+
+def test_a_round_fits_its_taste_once_and_keeps_it_when_resumed(studio, session):
+    for pair in session.next_pairs(4):
+        session.answer(pair.id, "a")
+    engine = studio.run("find it", lambda job: studio.engine())
+    fit, tastes = engine.fit_taste, []
+    engine.fit_taste = lambda record: tastes.append(fit(record)) or tastes[-1]
+    job = session.start_round(replace(LEARNING, reward="taste", num_updates=3))
+    record, check = session.rounds()[-1], job.check
+
+    def stop_after_the_first_update() -> None:
+        if studio.store.series(record.id, "kl"):
+            job.stop()
+        check()
+
+    job.check = stop_after_the_first_update
+    job.wait()
+    assert len(tastes) == 1
+    assert Taste.load(studio.store.round_folder(record.id) / TASTE_FILE).weights.equal(tastes[0].weights)
+    session.undo_answer()
+    session.resume_round(record.id).wait()
+    assert session.round(record.id).status == "done"
+    assert len(tastes) == 1
+    assert session.taste().is_stale  # of the later answer
 
 
 def test_a_damaged_state_is_named(studio, session, learned):
