@@ -7,7 +7,8 @@ import argparse
 import json
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -19,7 +20,6 @@ from rlr_core.paths import default_workspace
 from rlr_core.plugin import find
 from rlr_core.preference.rater import load_rater
 from rlr_core.rewards.registry import REWARDS
-from rlr_core.session.files import explained
 from rlr_core.simulation import simulate
 from rlr_core.studio import Session, Studio
 from rlr_core.tuning import tune
@@ -183,10 +183,32 @@ def run(arguments: argparse.Namespace) -> Any:  # noqa: ANN401 - a report
         studio.close()
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say what it means that a file of figures cannot be written."""
+    try:
+        yield
+    except OSError as problem:
+        raise RLRError(
+            f"json = {path}: no figures can be written there ({problem.strerror}); give a file in a folder that exists, can be written to "
+            "and has room."
+        ) from problem
+
+
+def check_json(path: Path) -> None:
+    """Raise RLRError if no file can be written there: better now than after minutes of work. A file that is there stays as it is."""
+    with writing(path):
+        is_new = not path.exists()
+        with path.open("a"):
+            pass
+        if is_new:
+            path.unlink()
+
+
 def write_json(path: Path, report: Any) -> None:  # noqa: ANN401
     """Write a report as JSON."""
     figures = asdict(report) if is_dataclass(report) and not isinstance(report, type) else report
-    with explained(path):
+    with writing(path):
         path.write_text(json.dumps(figures, indent=2) + "\n")
 
 
@@ -195,6 +217,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.simplefilter("ignore")
     arguments = make_parser().parse_args(argv)
     try:
+        if arguments.json:
+            check_json(arguments.json)
         report = run(arguments)
         if arguments.json:
             write_json(arguments.json, report)

@@ -123,6 +123,28 @@ def test_a_rater_that_raises_is_named_with_its_line(run, tmp_path):
     assert "ZeroDivisionError" in err
 
 
+def test_a_place_where_no_figures_can_be_written_is_refused_before_the_work(run, tmp_path):
+    (tmp_path / "kept.json").write_text("{}")
+    for place, words in [
+        (tmp_path / "nowhere" / "report.json", "No such file or directory"),
+        (tmp_path, "Is a directory"),
+        (tmp_path / "kept.json" / "report.json", "Not a directory"),
+    ]:
+        code, err, _ = run("tune", "--json", place)
+        assert code == 2
+        assert f"json = {place}: no figures can be written there ({words})" in err
+        assert not (tmp_path / "workspace").exists(), "nothing was begun"
+
+
+def test_a_file_of_figures_is_left_alone_by_a_command_that_fails(run, tmp_path):
+    kept = tmp_path / "kept.json"
+    kept.write_text("{}")
+    assert run("tune", "--json", kept, "--rounds", "0")[0] == 2
+    assert kept.read_text() == "{}"
+    assert run("tune", "--json", tmp_path / "new.json", "--rounds", "0")[0] == 2
+    assert not (tmp_path / "new.json").exists()
+
+
 def test_an_empty_prompt_list_is_refused(run, tmp_path):
     (tmp_path / "prompts.txt").write_text("\n  \n")
     code, err, _ = run("tune", "--prompts", tmp_path / "prompts.txt")
