@@ -24,7 +24,7 @@ from rlr_core.paths import assets_folder
 from rlr_core.pictures import from_pillow, to_pillow
 from rlr_core.pipelines.device import best_device
 from rlr_core.pipelines.loading import load_base_model
-from rlr_core.pipelines.quiet import quiet_libraries
+from rlr_core.pipelines.quiet import hide_progress_bars
 from rlr_core.pipelines.stable_diffusion import BaseModel
 from rlr_core.plugin import find
 from rlr_core.preference.clip import ClipEncoder
@@ -72,7 +72,7 @@ class Engine:
     """Loads one base model at a time and works with it for any session."""
 
     def __init__(self, store: Store) -> None:
-        quiet_libraries()
+        hide_progress_bars()
         self._store = store
         self._loaded: tuple[object, BaseModel] | None = None
         self._device = best_device()

@@ -1,11 +1,10 @@
-"""The model libraries speak to their developers, not to the person at this program: progress bars and advice are switched off."""
+"""Progress bars of the model libraries are for their developers, not for the person at this program."""
 
 import diffusers.utils.logging
 import transformers.utils.logging
 
 
-def quiet_libraries() -> None:
-    """Errors only, no progress bars, from diffusers and transformers in this process."""
+def hide_progress_bars() -> None:
+    """No progress bars from diffusers and transformers in this process."""
     for logging in (diffusers.utils.logging, transformers.utils.logging):
-        logging.set_verbosity_error()
         logging.disable_progress_bar()
