@@ -1,7 +1,18 @@
-"""Settings of the whole test run: no test may reach for the network."""
+"""What the whole test run shares: no test may reach for the network, and the tiny model is written once."""
 
+import importlib
 import os
+from pathlib import Path
+
+import pytest
 
 # Read by huggingface_hub when it is first imported, which is after this file.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Stable Diffusion of tiny size as a diffusers folder; for reading only."""
+    # Imported here, because most tests need none of the heavy libraries.
+    return importlib.import_module("tests.tiny").write_tiny_folder(tmp_path_factory.mktemp("models") / "tiny")

@@ -6,15 +6,9 @@ from pathlib import Path
 import pytest
 
 from rlr_core.command import main
-from tests.tiny import write_tiny_folder
 
 RATERS = Path(__file__).parent.parent / "assets" / "raters"
 SMALL = ["--num-inference-steps", "8", "--num-updates", "2", "--batch-size", "2"]
-
-
-@pytest.fixture(scope="module")
-def tiny_folder(tmp_path_factory) -> Path:
-    return write_tiny_folder(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ One picture of every tenth concept (the style rotates) is never trained on: the 
 import argparse
 import json
 import math
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 from assets.recipe.data import IMAGE_SIZE, STYLES, Record, load
 from assets.recipe.generator import CAPTION_WEIGHTS, captions_of
 from assets.recipe.tokenizer import train_tokenizer
+from assets.recipe.training import Training, descend
 
 CONCEPTS_IN_BATCH = 96
 STYLES_IN_BATCH = 2
@@ -236,38 +236,18 @@ def train(folder: Path, vae_folder: Path, minutes: float) -> None:
     clip = make_clip(tokenizer).train()
     clip.set_attn_implementation("eager")  # twice as fast as the fused one for so few patches in bfloat16 on a CPU
     optimizer = torch.optim.AdamW(clip.parameters(), betas=(0.9, 0.98), weight_decay=0.1)
-    state = {"spent": 0.0, "update": 0, "curve": []}
-    checkpoint = out / "clip.pt"
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
-        clip.load_state_dict(saved["clip"])
-        optimizer.load_state_dict(saved["optimizer"])
-        state = saved["state"]
-    generator = torch.Generator().manual_seed(1 + state["update"])
-    losses, saved_at = [], time.monotonic()
-    while state["spent"] < minutes * 60:
-        started = time.monotonic()
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(state["spent"] / (minutes * 60), state["update"])
-        images, ids, true = draw_batch(data, generator)
+    parts = {"clip": clip, "optimizer": optimizer}
+    training = Training(out / "clip.pt", out / "curve.json", minutes, CHECKPOINT_SECONDS, parts)
+
+    def step(share: float, update: int) -> float:
+        images, ids, true = draw_batch(data, training.generator)
         with torch.autocast("cpu", torch.bfloat16):
             seen, read = embed(clip, images, ids)
         loss = contrastive_loss(clip.logit_scale.clamp(max=math.log(100)).exp() * seen @ read.T, true)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(clip.parameters(), 1.0)
-        optimizer.step()
-        losses.append(loss.item())
-        state["update"] += 1
-        state["spent"] += time.monotonic() - started
-        if state["spent"] >= minutes * 60 or time.monotonic() - saved_at > CHECKPOINT_SECONDS:
-            point = {"update": state["update"], "seconds": round(state["spent"]), "loss": sum(losses) / len(losses)}
-            state["curve"].append({**point, **retrieval(clip, data)})
-            print(state["curve"][-1], flush=True)
-            torch.save({"clip": clip.state_dict(), "optimizer": optimizer.state_dict(), "state": state}, f"{checkpoint}.new")
-            Path(f"{checkpoint}.new").replace(checkpoint)
-            (out / "curve.json").write_text(json.dumps(state["curve"]))
-            losses, saved_at = [], time.monotonic()
+        descend(optimizer, loss, learning_rate(share, update))
+        return loss.item()
+
+    training.run(step, lambda update, seconds, loss: {"update": update, "seconds": seconds, "loss": loss, **retrieval(clip, data)})
     save(clip.eval(), tokenizer, out / "model")
 
 

@@ -16,10 +16,11 @@ import matplotlib
 import torch
 from diffusers import StableDiffusionPipeline
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 
 from assets.recipe.data import STYLES, load
-from assets.recipe.generator import BATCH, Networks, make_pipeline, prepare
+from assets.recipe.generator import BATCH, Networks, grid_prompts, make_pipeline, prepare
+from assets.recipe.samples import pictures, sheet
 from assets.recipe.vae import psnr, to_tensor
 from rlr_core.paths import assets_folder
 from rlr_core.preference.clip import ClipEncoder
@@ -29,17 +30,6 @@ import matplotlib.pyplot as plt  # noqa: E402 - the backend has to be chosen fir
 
 GRID_SUBJECTS = ("cat face", "dog face", "horse", "red apple", "pizza", "red heart", "rocket", "smiling face", "butterfly", "tulip")
 NUM_CONCEPTS = 100
-SAMPLER = {"num_inference_steps": 25, "guidance_scale": 4.0}
-
-
-def pictures(pipeline: StableDiffusionPipeline, prompts: list[str], seed: int) -> Tensor:
-    """Samples of the prompts, one generator each, in [0, 1], shape (n, 3, 64, 64)."""
-    made = []
-    for first in range(0, len(prompts), 25):
-        part = prompts[first : first + 25]
-        generators = [torch.Generator().manual_seed(seed + first + number) for number in range(len(part))]
-        made.append(pipeline(part, generator=generators, output_type="pt", **SAMPLER).images)
-    return torch.cat(made)
 
 
 def retrieval(pipeline: StableDiffusionPipeline, concepts: list[str]) -> dict[str, float]:
@@ -52,16 +42,6 @@ def retrieval(pipeline: StableDiffusionPipeline, concepts: list[str]) -> dict[st
             scores = encoder.images(pictures(pipeline, captions, 0)) @ encoder.texts(captions).T
         found[style] = round(float((scores.argmax(1) == torch.arange(len(concepts))).double().mean()), 2)
     return found
-
-
-def grid(pipeline: StableDiffusionPipeline) -> Image.Image:
-    """One row a style, one column a subject, twice the size."""
-    prompts = [f"{style} style, {subject}" for style in STYLES for subject in GRID_SUBJECTS]
-    made = pictures(pipeline, prompts, 7).mul(255).round().byte().permute(0, 2, 3, 1).numpy()
-    sheet = Image.new("RGB", (64 * len(GRID_SUBJECTS), 64 * len(STYLES)), "white")
-    for number, tile in enumerate(made):
-        sheet.paste(Image.fromarray(tile), (64 * (number % len(GRID_SUBJECTS)), 64 * (number // len(GRID_SUBJECTS))))
-    return sheet.resize((sheet.width * 2, sheet.height * 2), Image.Resampling.LANCZOS)
 
 
 def plot_curves(folder: Path, path: Path) -> None:
@@ -91,7 +71,8 @@ def export(folder: Path, out: Path) -> None:
         shutil.copy(folder / "model" / "tokenizer" / name, out / "tokenizer" / name)
     shipped = StableDiffusionPipeline.from_pretrained(out, torch_dtype=torch.float32)
     shipped.set_progress_bar_config(disable=True)
-    grid(shipped).save(out / "samples.png")
+    samples = sheet(shipped, grid_prompts(GRID_SUBJECTS))
+    samples.resize((samples.width * 2, samples.height * 2), Image.Resampling.LANCZOS).save(out / "samples.png")
     plot_curves(folder, out / "curves.png")
     images, records = load(folder)
     held_out = to_tensor(images[[record.is_held_out for record in records]])

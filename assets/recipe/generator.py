@@ -9,20 +9,20 @@ learning-curve point and a sample grid; the same command resumes, a larger `--mi
 
 import argparse
 import copy
-import json
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from PIL import Image
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from assets.recipe.attention import PlainAttention
 from assets.recipe.data import STYLES, Record, load
+from assets.recipe.samples import sheet
 from assets.recipe.tokenizer import train_tokenizer
+from assets.recipe.training import Training, descend
 from assets.recipe.vae import to_tensor
 
 BATCH = 32
@@ -180,18 +180,6 @@ def make_pipeline(folder: Path, networks: Networks, tokenizer: CLIPTokenizer) ->
     )
 
 
-def sample_grid(pipeline: StableDiffusionPipeline) -> Image.Image:
-    """One row a style, one column a subject, all with the same seed."""
-    pipeline.set_progress_bar_config(disable=True)
-    prompts = [f"{style} style, {subject}" for style in STYLES for subject in GRID_SUBJECTS]
-    generators = [torch.Generator().manual_seed(7) for _ in prompts]
-    tiles = pipeline(prompts, generator=generators, num_inference_steps=25, guidance_scale=4.0).images
-    grid = Image.new("RGB", (64 * len(GRID_SUBJECTS), 64 * len(STYLES)), "white")
-    for number, tile in enumerate(tiles):
-        grid.paste(tile, (64 * (number % len(GRID_SUBJECTS)), 64 * (number // len(GRID_SUBJECTS))))
-    return grid
-
-
 def train(folder: Path, minutes: float) -> None:
     """Train until `minutes` have been spent in all, then write the pipeline folder."""
     data, tokenizer = prepare(folder)
@@ -200,42 +188,30 @@ def train(folder: Path, minutes: float) -> None:
     networks.unet.set_attn_processor(PlainAttention())
     average = copy.deepcopy(networks).requires_grad_(False)
     optimizer = torch.optim.AdamW(networks.parameters(), betas=(0.9, 0.99), weight_decay=0.01, fused=True)
-    state = {"spent": 0.0, "update": 0, "curve": []}
-    checkpoint = folder / "generator.pt"
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
-        networks.load_state_dict(saved["networks"])
-        average.load_state_dict(saved["average"])
-        optimizer.load_state_dict(saved["optimizer"])
-        state = saved["state"]
+    parts = {"networks": networks, "average": average, "optimizer": optimizer}
+    training = Training(folder / "generator.pt", folder / "generator-curve.json", minutes, CHECKPOINT_SECONDS, parts)
     alphas = make_scheduler().alphas_cumprod
-    generator = torch.Generator().manual_seed(1 + state["update"])
-    losses, saved_at = [], time.monotonic()
-    while state["spent"] < minutes * 60:
-        started = time.monotonic()
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(state["spent"] / (minutes * 60), state["update"])
-        loss = loss_of(networks, data, alphas, generator)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(networks.parameters(), 1.0)
-        optimizer.step()
-        update_average(average, networks, state["update"])
-        losses.append(loss.item())
-        state["update"] += 1
-        state["spent"] += time.monotonic() - started
-        is_last = state["spent"] >= minutes * 60
-        if is_last or time.monotonic() - saved_at > CHECKPOINT_SECONDS:
-            state["curve"].append([state["update"], round(state["spent"]), sum(losses) / len(losses)])
-            print(*state["curve"][-1], flush=True)  # noqa: T201
-            parts = {"networks": networks, "average": average, "optimizer": optimizer}
-            torch.save({**{name: part.state_dict() for name, part in parts.items()}, "state": state}, f"{checkpoint}.new")
-            Path(f"{checkpoint}.new").replace(checkpoint)
-            (folder / "generator-curve.json").write_text(json.dumps(state["curve"]))
-            sample_grid(make_pipeline(folder, average, tokenizer)).save(folder / "grid.png")
-            losses, saved_at = [], time.monotonic()
+
+    def step(share: float, update: int) -> float:
+        loss = loss_of(networks, data, alphas, training.generator)
+        descend(optimizer, loss, learning_rate(share, update))
+        update_average(average, networks, update)
+        return loss.item()
+
+    def point(update: int, seconds: int, loss: float) -> list[float]:
+        pipeline = make_pipeline(folder, average, tokenizer)
+        pipeline.set_progress_bar_config(disable=True)
+        sheet(pipeline, grid_prompts(GRID_SUBJECTS)).save(folder / "grid.png")
+        return [update, seconds, loss]
+
+    training.run(step, point)
     pipeline = make_pipeline(folder, average.eval(), tokenizer)
     pipeline.save_pretrained(folder / "model", safe_serialization=True)
+
+
+def grid_prompts(subjects: Sequence[str]) -> list[list[str]]:
+    """One row a style, one column a subject."""
+    return [[f"{style} style, {subject}" for subject in subjects] for style in STYLES]
 
 
 if __name__ == "__main__":

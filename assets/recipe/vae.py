@@ -8,8 +8,6 @@ generator's errors. Resumes from its checkpoint; the same command continues.
 """
 
 import argparse
-import json
-import time
 from pathlib import Path
 
 import torch
@@ -18,9 +16,11 @@ from diffusers import AutoencoderTiny
 from torch import Tensor
 
 from assets.recipe.data import load
+from assets.recipe.training import Training, descend
 
 LATENT_NOISE_STD = 0.05
 BATCH = 32
+CHECKPOINT_SECONDS = 30
 
 
 def make_vae() -> AutoencoderTiny:
@@ -68,48 +68,26 @@ def train(folder: Path, minutes: float) -> None:
     images, records = load(folder)
     pixels = to_tensor(images)
     held_out = torch.tensor([record.is_held_out for record in records])
-    training, validation = pixels[~held_out], pixels[held_out]
+    seen, validation = pixels[~held_out], pixels[held_out]
     torch.manual_seed(0)
     vae = make_vae().to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(vae.parameters(), lr=2e-3, betas=(0.9, 0.99), weight_decay=0.0)
-    state = {"spent": 0.0, "update": 0, "curve": []}
-    checkpoint = folder / "vae.pt"
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
-        vae.load_state_dict(saved["vae"])
-        optimizer.load_state_dict(saved["optimizer"])
-        state = saved["state"]
-    generator = torch.Generator().manual_seed(1 + state["update"])
-    started, spent_before = time.monotonic(), state["spent"]
-    while state["spent"] < minutes * 60:
-        progress = min(state["spent"] / (minutes * 60), 1.0)
-        for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * min(1, (state["update"] + 1) / 50) * max(0.02, 1 - progress**2)
-        batch = training[torch.randint(len(training), (BATCH,), generator=generator)]
+    parts = {"vae": vae, "optimizer": optimizer}
+    training = Training(folder / "vae.pt", folder / "vae-curve.json", minutes, CHECKPOINT_SECONDS, parts)
+
+    def step(share: float, update: int) -> float:
+        batch = seen[torch.randint(len(seen), (BATCH,), generator=training.generator)]
         batch = batch.to(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
             latents = vae.encode(batch).latents
-            noise = torch.randn(latents.shape, generator=generator)
+            noise = torch.randn(latents.shape, generator=training.generator)
             decoded = vae.decode(latents + LATENT_NOISE_STD * noise).sample
         loss = reconstruction_loss(decoded.float(), batch) + 0.02 * unit_latent_penalty(latents.float())
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
-        optimizer.step()
-        state["update"] += 1
-        state["spent"] = spent_before + time.monotonic() - started
-        if state["update"] % 200 == 0:
-            _record(folder, vae, optimizer, state, validation, loss.item())
-    _record(folder, vae, optimizer, state, validation, loss.item())
+        descend(optimizer, loss, 2e-3 * min(1, (update + 1) / 50) * max(0.02, 1 - share**2))
+        return loss.item()
+
+    training.run(step, lambda update, seconds, loss: [update, seconds, loss, psnr(vae, validation)])
     vae.save_pretrained(folder / "model" / "vae")
-
-
-def _record(folder: Path, vae, optimizer, state: dict, validation: Tensor, loss: float) -> None:  # noqa: ANN001, PLR0913
-    state["curve"].append([state["update"], round(state["spent"]), loss, psnr(vae, validation)])
-    print(*state["curve"][-1], flush=True)  # noqa: T201
-    torch.save({"vae": vae.state_dict(), "optimizer": optimizer.state_dict(), "state": state}, folder / "vae.pt.new")
-    (folder / "vae.pt.new").replace(folder / "vae.pt")
-    (folder / "vae-curve.json").write_text(json.dumps(state["curve"]))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from rlr_core.config import SamplerConfig
 from rlr_core.studio import Studio
 from tests.app.conftest import HOSTILE
-from tests.tiny import write_tiny_folder
 
 REPOSITORY = Path(__file__).parents[2]
 PROMPTS = ("a red heart", "a blue square", "a cat face", HOSTILE)
@@ -45,15 +44,10 @@ class Running:
         self.process.wait(30)
 
 
-@pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_folder(tmp_path_factory.mktemp("tiny") / "model")
-
-
-def make_workspace(folder: Path, tiny_model: Path) -> Path:
+def make_workspace(folder: Path, tiny_folder: Path) -> Path:
     """A workspace with one session on the tiny model."""
     studio = Studio(folder)
-    studio.create_session(str(tiny_model), PROMPTS, seed=3, sampler=SamplerConfig(num_inference_steps=10))
+    studio.create_session(str(tiny_folder), PROMPTS, seed=3, sampler=SamplerConfig(num_inference_steps=10))
     studio.close()
     return folder
 
@@ -74,17 +68,17 @@ def start(workspace: Path, port: int) -> Running:
 
 
 @pytest.fixture
-def app(tmp_path: Path, tiny_model: Path) -> Iterator[Running]:
+def app(tmp_path: Path, tiny_folder: Path) -> Iterator[Running]:
     """An app with a workspace of its own."""
-    running = start(make_workspace(tmp_path / "workspace", tiny_model), free_port())
+    running = start(make_workspace(tmp_path / "workspace", tiny_folder), free_port())
     yield running
     running.stop()
 
 
 @pytest.fixture(scope="module")
-def shared_app(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Running]:
+def shared_app(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Iterator[Running]:
     """One app for tests that only look."""
-    running = start(make_workspace(tmp_path_factory.mktemp("shared") / "workspace", tiny_model), free_port())
+    running = start(make_workspace(tmp_path_factory.mktemp("shared") / "workspace", tiny_folder), free_port())
     yield running
     running.stop()
 

@@ -14,20 +14,15 @@ from rlr_core.config import AdapterConfig, SamplerConfig
 from rlr_core.errors import RLRError
 from rlr_core.pipelines.loading import load_base_model
 from tests.pipelines.test_stable_diffusion import our_images, stock_images
-from tests.tiny import tiny_pipeline, write_tiny_folder
+from tests.tiny import tiny_pipeline
 
 ADAPTER = AdapterConfig(rank=2)
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory) -> Path:
-    return write_tiny_folder(tmp_path_factory.mktemp("models") / "shapes")
-
-
 @pytest.fixture
-def folder(saved, tmp_path) -> Path:
-    return Path(shutil.copytree(saved, tmp_path / "shapes"))
+def folder(tiny_folder, tmp_path) -> Path:
+    return Path(shutil.copytree(tiny_folder, tmp_path / "shapes"))
 
 
 def refuse(source: str | Path, sentence: str) -> None:
@@ -35,10 +30,10 @@ def refuse(source: str | Path, sentence: str) -> None:
         load_base_model(str(source), ADAPTER, CPU)
 
 
-def test_a_folder_gives_the_pipelines_pictures(saved):
-    model = load_base_model(str(saved), ADAPTER, CPU)
+def test_a_folder_gives_the_pipelines_pictures(tiny_folder):
+    model = load_base_model(str(tiny_folder), ADAPTER, CPU)
     sampler = SamplerConfig(num_inference_steps=4)
-    assert model.name == "shapes"
+    assert model.name == "tiny"
     torch.testing.assert_close(our_images(model, sampler), stock_images(tiny_pipeline(dtype=torch.float32), sampler), rtol=0, atol=1e-5)
 
 
@@ -112,9 +107,9 @@ def test_a_hub_model_out_of_reach_is_a_sentence():
     refuse("someone/some-model-that-is-not-cached", "is not on this machine and the Hugging Face hub cannot be reached")
 
 
-def test_a_cached_hub_model_needs_no_network(saved, tmp_path, monkeypatch):
+def test_a_cached_hub_model_needs_no_network(tiny_folder, tmp_path, monkeypatch):
     cached = tmp_path / "models--someone--shapes"
-    shutil.copytree(saved, cached / "snapshots" / "0123abcd")
+    shutil.copytree(tiny_folder, cached / "snapshots" / "0123abcd")
     (cached / "refs").mkdir()
     (cached / "refs" / "main").write_text("0123abcd")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))

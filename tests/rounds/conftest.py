@@ -7,16 +7,10 @@ import pytest
 
 from rlr_core.config import RoundConfig, SamplerConfig
 from rlr_core.studio import Session, Studio
-from tests.tiny import write_tiny_folder
 
 PROMPTS = ("a red heart", "a blue square", "a cat face")
 SAMPLER = SamplerConfig(num_inference_steps=8, guidance_scale=2.0)
 LEARNING = RoundConfig(reward="colourfulness", num_updates=6, batch_size=2, kl_budget=1000.0)
-
-
-@pytest.fixture(scope="session")
-def tiny_folder(tmp_path_factory) -> Path:
-    return write_tiny_folder(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture
