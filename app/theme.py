@@ -22,6 +22,7 @@ COLOURS = {
     "border_color_accent": "var(--accent)",
     "border_color_primary": "var(--line)",
     "checkbox_background_color_selected": "var(--accent)",
+    "checkbox_border_color": "var(--strong-line)",
     "checkbox_border_color_selected": "var(--accent)",
     "checkbox_label_background_fill": "var(--card)",
     "checkbox_label_background_fill_selected": "var(--card)",

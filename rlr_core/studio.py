@@ -64,12 +64,14 @@ class TasteSummary:
     """What is known of a person's taste.
 
     Attributes:
+        num_liked: of the uploads.
         agreement_held_out: share of answers that a taste fitted without them foretells; None before there are enough.
         is_stale: there are answers or uploads that it does not know yet.
     """
 
     num_answers: int
     num_uploads: int
+    num_liked: int
     agreement_held_out: float | None
     is_stale: bool
 
@@ -83,11 +85,10 @@ class TasteSummary:
         """In words."""
         if self.is_empty:
             return "Nothing learned yet: answer a few questions."
-        known = f"{self.num_answers} answer{'s' * (self.num_answers != 1)}"
-        if self.num_uploads:
-            known += f" and {self.num_uploads} upload{'s' * (self.num_uploads != 1)}"
+        counts = (("answer", self.num_answers), ("liked picture", self.num_liked), ("disliked picture", self.num_uploads - self.num_liked))
+        known = ", ".join(f"{number} {noun}{'s' * (number != 1)}" for noun, number in counts if number)
         if self.agreement_held_out is None:
-            return f"{known}. A few more, and it can be said how well your taste is understood."
+            return f"{known}. A few more answers, and it can be said how well your taste is understood."
         return f"{known}. What was learned foretells {self.agreement_held_out:.0%} of the answers that were kept from it; chance is 50%."
 
 
@@ -398,11 +399,12 @@ class Session:
 
     def taste(self) -> TasteSummary:
         """What is known of the taste; `refresh_taste` brings it up to date."""
-        answered, uploaded = self._store.pair_counts(self.id).answered, len(self.uploads())
+        uploads = self.uploads()
+        answered, uploaded = self._store.pair_counts(self.id).answered, len(uploads)
         fitted = self._last_event("taste_fitted")
         known = (fitted["num_answers"], fitted["num_uploads"]) if fitted else None
         agreement = fitted["agreement_held_out"] if fitted else None
-        return TasteSummary(answered, uploaded, agreement, is_stale=known != (answered, uploaded))
+        return TasteSummary(answered, uploaded, sum(upload.liked for upload in uploads), agreement, is_stale=known != (answered, uploaded))
 
     def refresh_taste(self) -> None:
         """Fit the taste in the background if answers have come since."""

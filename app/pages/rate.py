@@ -57,7 +57,7 @@ def build(live: Live) -> None:
 
 def drop_zone(label: str) -> gr.File:
     """Where pictures are dropped; they are taken at once and the zone is empty again."""
-    return gr.File(label=label, file_count="multiple", file_types=["image"], height=130)
+    return gr.File(label=label, file_count="multiple", file_types=["image"], height=150)
 
 
 def keep_uploads(session: Session, files: list[str] | None, liked: bool) -> None:
@@ -74,4 +74,4 @@ def learned(studio: Studio, session: Session) -> str:
     """What is known of the taste."""
     summary = session.taste()
     failure = session.failures().get(FITTING)
-    return taste.taste(summary.sentence, summary.num_answers, summary.agreement_held_out, failure)
+    return taste.taste(summary.sentence, summary.is_empty, summary.agreement_held_out, failure)

@@ -8,11 +8,11 @@ from app.views.markup import command, items, link, picture, problems
 from rlr_core.session.records import UploadRecord
 
 
-def taste(sentence: str, num_answers: int, agreement: float | None, failure: str | None = None) -> str:
+def taste(sentence: str, is_empty: bool, agreement: float | None, failure: str | None = None) -> str:
     """The panel beside the question; `agreement` is with answers kept out of the fit, 0.5 being chance; `failure` is why the fit failed."""
     known = "" if agreement is None else charts.meter("Answers foretold", 100 * agreement, 100, "Guessing would reach the middle.", "calm")
     told = problems([f"Your latest answers could not be learned from: {failure}"] if failure else [])
-    action = f'<div class="buttons">{link("learn", "Learn from this", "button strong")}</div>' if num_answers else ""
+    action = f'<div class="buttons">{link("learn", "Learn from this", "button strong")}</div>' if not is_empty else ""
     return f'<section class="panel learned"><h3>What the studio has learned</h3><p>{escape(sentence)}</p>{told}{known}{action}</section>'
 
 
@@ -26,4 +26,4 @@ def uploads(records: Sequence[UploadRecord]) -> str:
 def _upload(record: UploadRecord) -> str:
     kind = "liked" if record.liked else "disliked"
     remove = command("remove", "×", {"upload": record.id}, kind="remove", spoken=f"Remove this {kind} picture")
-    return f'<li class="{kind}">{picture(record.image_id, f"A picture you {kind}")}{remove}</li>'
+    return f'<li class="{kind}">{picture(record.image_id, f"A picture you {kind}")}<span class="said">{kind}</span>{remove}</li>'

@@ -78,7 +78,7 @@ def hostile_views():
         "cards": models.cards([card], {HOSTILE: HOSTILE}, HOSTILE),
         "previews": models.previews([sample]),
         "sessions": models.sessions([session_record(id=HOSTILE, base_model=HOSTILE, prompts=(HOSTILE,))], "other"),
-        "taste": taste.taste(HOSTILE, 3, 0.7, HOSTILE),
+        "taste": taste.taste(HOSTILE, False, 0.7, HOSTILE),
         "problems": markup.problems([HOSTILE]),
         "uploads": taste.uploads([UploadRecord("s", HOSTILE, liked=True, id=HOSTILE)]),
         "progress": rounds.progress(replace(FIRST, id=HOSTILE, status="interrupted"), sentence, is_paused=False),
@@ -130,7 +130,7 @@ def test_a_problem_is_announced_once():
 
 
 def test_a_taste_that_could_not_be_learned_says_why():
-    assert "The disk is full." in Page(taste.taste("12 answers.", 12, 0.75, "The disk is full.")).text
+    assert "The disk is full." in Page(taste.taste("12 answers.", False, 0.75, "The disk is full.")).text
 
 
 @pytest.mark.parametrize(("reason", "words"), [(None, "Ready"), ("it needs more memory.", "Cannot run here")])
@@ -173,8 +173,8 @@ def test_only_other_sessions_are_offered():
 
 
 def test_what_was_learned_leads_on_once_there_is_something():
-    assert "#learn" not in taste.taste("Nothing yet.", 0, None)
-    page = Page(taste.taste("12 answers.", 12, 0.75))
+    assert "#learn" not in taste.taste("Nothing yet.", True, None)
+    page = Page(taste.taste("12 answers.", False, 0.75))
     assert page.all("a")[0]["href"] == "#learn" and page.all("div")[0].get("aria-valuenow", "75") == "75"
 
 

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from rlr_core.config import SamplerConfig
+from rlr_core.config import RoundConfig, SamplerConfig
+from rlr_core.session.events import FITTING, Failed, RoundEnded
+from rlr_core.session.records import PREVIEW, PairRecord, SampleRecord, UploadRecord
 from rlr_core.studio import Studio
 from tests.app.conftest import HOSTILE
 
@@ -52,6 +55,33 @@ def make_workspace(folder: Path, tiny_folder: Path) -> Path:
     return folder
 
 
+def add_everything(workspace: Path) -> None:
+    """Answers, uploads, previews, and a round that has ended, so that every page has something to show; made without the model."""
+    studio = Studio(workspace)
+    session, store = studio.latest_session(), studio.store
+    record = session.record
+    images = [store.put_image(Image.new("RGB", (16, 16), colour)).id for colour in ("crimson", "navy", "gold", "teal")]
+    for number in range(12):
+        pair = PairRecord(record.id, record.current_round_id, number, PROMPTS[number % 4], images[0], images[1], is_a_plus=True, step=3)
+        store.add_pair(pair)
+        if number < 4:
+            store.answer(pair.id, "a")
+    for number, prompt in enumerate(PROMPTS):
+        store.add_sample(SampleRecord(record.id, record.current_round_id, PREVIEW, prompt, number, images[number]))
+    store.add_upload(UploadRecord(record.id, images[2], liked=True))
+    store.add_upload(UploadRecord(record.id, images[3], liked=False))
+    round_ = store.create_round(record.current_round_id, RoundConfig(num_updates=3))
+    figures = {"reward_error": 0.1, "seconds": 1.0, "gradient_norm": 2.5, "norm/first_order": 1.5, "norm/half_order": 2.0}
+    for update in (1, 2, 3):
+        store.add_metrics(round_.id, update, figures | {"reward_mean": 0.2 * update, "kl": 5.0 * update, "kl_spent": 5.0 * update})
+    for number, row in enumerate(session.strip(round_.id)):
+        for purpose, image in (("before", images[0]), ("after", images[number])):
+            store.add_sample(SampleRecord(record.id, round_.id, f"{purpose} {round_.id}", row.prompt, row.seed, image))
+    store.report(record.id, RoundEnded(round_.id, "done", "Done: 3 updates."))
+    store.report(record.id, Failed(FITTING, "The disk is full: free some space."))
+    studio.close()
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -79,6 +109,16 @@ def app(tmp_path: Path, tiny_folder: Path) -> Iterator[Running]:
 def shared_app(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Iterator[Running]:
     """One app for tests that only look."""
     running = start(make_workspace(tmp_path_factory.mktemp("shared") / "workspace", tiny_folder), free_port())
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def full_app(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Iterator[Running]:
+    """One app with something to show on every page, for tests that only look."""
+    workspace = make_workspace(tmp_path_factory.mktemp("full") / "workspace", tiny_folder)
+    add_everything(workspace)
+    running = start(workspace, free_port())
     yield running
     running.stop()
 
@@ -112,6 +152,12 @@ def page(context: BrowserContext, app: Running) -> Iterator[Page]:
 def shared_page(context: BrowserContext, shared_app: Running) -> Iterator[Page]:
     """A page of the shared app."""
     yield from watched_page(context, shared_app)
+
+
+@pytest.fixture
+def full_page(context: BrowserContext, full_app: Running) -> Iterator[Page]:
+    """A page of the full app."""
+    yield from watched_page(context, full_app)
 
 
 def watched_page(context: BrowserContext, app: Running) -> Iterator[Page]:
