@@ -22,6 +22,10 @@ from rlr_core.errors import RLRError
 from rlr_core.estimators.estimate import Gradient
 from rlr_core.sampling import Trajectory
 
+NO_NOISE = (
+    "eta = 0: no step adds noise, so any change of the model is infinitely far from the base model, and no budget can be kept. "
+    "Use eta > 0 (DDPM is 1.0)."
+)
 LATE_SHARE = 0.25
 SMOOTHING = 0.5
 
@@ -83,10 +87,7 @@ def noisy_steps(chain: DenoisingChain) -> list[int]:
     """The steps with s_k > 0: only there is a divergence defined. RLRError if there is none."""
     steps = [step for step in range(chain.num_steps) if chain.std(step) > 0]
     if not steps:
-        raise RLRError(
-            "eta = 0: no step adds noise, so any change of the model is infinitely far from the base model, and no budget can be kept. "
-            "Use eta > 0 (DDPM is 1.0)."
-        )
+        raise RLRError(NO_NOISE)
     return steps
 
 

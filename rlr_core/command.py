@@ -9,20 +9,22 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from rlr_core import doctor
-from rlr_core.config import RoundConfig, SamplerConfig, about
+from rlr_core.anchor import NO_NOISE
+from rlr_core.config import RoundConfig, SamplerConfig, about, validate
+from rlr_core.engine import check_names
 from rlr_core.errors import RLRError
 from rlr_core.paths import default_workspace
-from rlr_core.plugin import find
+from rlr_core.pipelines.loading import check_source
 from rlr_core.preference.rater import load_rater
 from rlr_core.rewards.registry import REWARDS
-from rlr_core.simulation import simulate
-from rlr_core.studio import Session, Studio
-from rlr_core.tuning import tune
+from rlr_core.simulation import SimulationReport, simulate
+from rlr_core.studio import Session, Studio, checked_prompts
+from rlr_core.tuning import TuningReport, tune
 
 OWN_FLAGS = {"seed", "reward"}
 # The shipped list that is never trained on.
@@ -80,21 +82,24 @@ def add_tune(parser: argparse.ArgumentParser) -> None:
     add_settings(parser, RoundConfig, TUNE_DEFAULTS)
 
 
-def run_tune(arguments: argparse.Namespace, studio: Studio, session: Session) -> Any:  # noqa: ANN401 - a report dataclass
-    """Run `tune`."""
+def plan_tune(arguments: argparse.Namespace) -> "Plan":
+    """What `tune` is about to do; RLRError if it cannot work."""
     if arguments.rounds < 1:
         raise RLRError(f"rounds = {arguments.rounds}: there must be at least one; give --rounds 1 or more.")
     if arguments.reward == "taste":
         raise RLRError("reward = taste: it is learned from answers, and tune asks none; choose another reward, or use simulate.")
-    find(REWARDS, "reward", arguments.reward)
     config = round_config(replace(TUNE_DEFAULTS, reward=arguments.reward), arguments)
-    report = tune(studio, session, config, arguments.rounds, studio.shipped_prompts(HELD_OUT_PROMPTS), say)
-    say(
-        f"{report.reward}: {report.reward_before.mean:.3f} before, {report.reward_after.mean:.3f} after "
-        f"({report.gain_in_errors:.1f} standard errors of the gain); text match kept {report.text_match_kept:.0%}; "
-        f"{report.kl.mean:.0f} nats; {report.seconds:.0f} s."
-    )
-    return report
+
+    def work(studio: Studio, session: Session) -> TuningReport:
+        report = tune(studio, session, config, arguments.rounds, studio.shipped_prompts(HELD_OUT_PROMPTS), say)
+        say(
+            f"{report.reward}: {report.reward_before.mean:.3f} before, {report.reward_after.mean:.3f} after "
+            f"({report.gain_in_errors:.1f} standard errors of the gain); text match kept {report.text_match_kept:.0%}; "
+            f"{report.kl.mean:.0f} nats; {report.seconds:.0f} s."
+        )
+        return report
+
+    return Plan(config, work)
 
 
 def add_simulate(parser: argparse.ArgumentParser) -> None:
@@ -106,8 +111,8 @@ def add_simulate(parser: argparse.ArgumentParser) -> None:
     add_settings(parser, RoundConfig, SIMULATE_DEFAULTS)
 
 
-def run_simulate(arguments: argparse.Namespace, studio: Studio, session: Session) -> Any:  # noqa: ANN401 - a report dataclass
-    """Run `simulate`."""
+def plan_simulate(arguments: argparse.Namespace) -> "Plan":
+    """What `simulate` is about to do; RLRError if it cannot work."""
     if not 1 <= arguments.rounds <= arguments.answers:
         raise RLRError(
             f"answers = {arguments.answers}, rounds = {arguments.rounds}: every round needs an answer; give as many answers as rounds."
@@ -115,19 +120,30 @@ def run_simulate(arguments: argparse.Namespace, studio: Studio, session: Session
     rater = load_rater(arguments.rater)
     config = round_config(SIMULATE_DEFAULTS, arguments)
     configs = [replace(config, seed=config.seed + number) for number in range(arguments.rounds)]
-    report = simulate(studio, session, rater, arguments.answers, configs, studio.shipped_prompts(HELD_OUT_PROMPTS), say)
-    low, high = report.interval
-    say(
-        f"Win rate {report.win_rate:.2f} (95 % interval {low:.2f} to {high:.2f}; {report.wins} wins, {report.losses} losses, "
-        f"{report.ties} ties) after {report.answers_used} answers; {report.kl:.0f} nats; {report.seconds:.0f} s."
-    )
-    return report
+
+    def work(studio: Studio, session: Session) -> SimulationReport:
+        report = simulate(studio, session, rater, arguments.answers, configs, studio.shipped_prompts(HELD_OUT_PROMPTS), say)
+        low, high = report.interval
+        say(
+            f"Win rate {report.win_rate:.2f} (95 % interval {low:.2f} to {high:.2f}; {report.wins} wins, {report.losses} losses, "
+            f"{report.ties} ties) after {report.answers_used} answers; {report.kl:.0f} nats; {report.seconds:.0f} s."
+        )
+        return report
+
+    return Plan(config, work)
 
 
-Work = Callable[[argparse.Namespace, Studio, Session], Any]
-STUDIO_COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], Work]] = {
-    "tune": (add_tune, run_tune),
-    "simulate": (add_simulate, run_simulate),
+@dataclass(frozen=True)
+class Plan:
+    """A command whose own flags make sense: the settings of its rounds, and the work, which returns a report."""
+
+    config: RoundConfig
+    work: Callable[[Studio, Session], Any]
+
+
+STUDIO_COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], Plan]]] = {
+    "tune": (add_tune, plan_tune),
+    "simulate": (add_simulate, plan_simulate),
 }
 
 
@@ -157,28 +173,38 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def read_prompts(path: Path | None) -> tuple[str, ...]:
-    """The lines of a prompt file; none without a file."""
+def read_prompts(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """The lines of the prompt file; none without a file."""
+    path = arguments.prompts
     if path is None:
         return ()
-    if not path.is_file():
-        raise RLRError(f"{path} is not there, so no prompts can be read: give a text file with one prompt a line.")
-    prompts = tuple(line for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as problem:
+        raise RLRError(f"{path} cannot be read ({problem.strerror}): give a text file with one prompt a line.") from problem
+    except UnicodeDecodeError as problem:
+        raise RLRError(f"{path} is no text in UTF-8, so no prompts can be read: give a text file with one prompt a line.") from problem
+    prompts = tuple(line for line in lines if line.strip())
     if not prompts:
         raise RLRError(f"There is no prompt in {path}, so there is nothing to draw: write one a line.")
-    return prompts
+    return checked_prompts(prompts)
 
 
 def run(arguments: argparse.Namespace) -> Any:  # noqa: ANN401 - a report
     """Run the command that was asked for."""
     if arguments.command == "doctor":
         return doctor.run(arguments)
+    plan, sampler, prompts = STUDIO_COMMANDS[arguments.command][1](arguments), chosen(SamplerConfig(), arguments), read_prompts(arguments)
+    # Whatever can be refused is refused before there is a session, and before minutes of work.
+    validate(plan.config, sampler)
+    check_names(plan.config)
+    check_source(arguments.base_model)
+    if sampler.eta == 0:
+        raise RLRError(NO_NOISE)
     studio = Studio(arguments.workspace)
     try:
-        session = studio.create_session(
-            arguments.base_model, read_prompts(arguments.prompts), arguments.seed, chosen(SamplerConfig(), arguments)
-        )
-        return STUDIO_COMMANDS[arguments.command][1](arguments, studio, session)
+        studio.claim()
+        return plan.work(studio, studio.create_session(arguments.base_model, prompts, arguments.seed, sampler))
     finally:
         studio.close()
 

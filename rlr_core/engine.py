@@ -131,7 +131,7 @@ class Engine:
     # Questions
 
     def make_pairs(self, session: SessionRecord, check: Check) -> list[PairRecord]:
-        """The next group of questions for the session's current round: antithetic twins."""
+        """The next group of questions for the session's current round: antithetic twins; none if another program was faster."""
         if session.sampler.eta == 0:
             raise RLRError("eta = 0.0: the two pictures of a question differ by the noise of one step, and there is none. Use eta > 0.")
         group = self._store.next_pair_number(session.id) // PAIR_GROUP
@@ -153,6 +153,8 @@ class Engine:
         ]
         # Whole groups only: the next group's number follows from the pairs there are.
         with self._store.transaction():
+            if self._store.next_pair_number(session.id) != group * PAIR_GROUP:
+                return []  # another program has made this very group in the meantime
             for pair in pairs:
                 self._store.add_pair(pair)
         return pairs

@@ -50,13 +50,14 @@ class RoundState:
             with safe_open(path, framework="pt") as opened:
                 numbers = json.loads(opened.metadata()["round"])
                 tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a dict
-        except (OSError, KeyError, ValueError, SafetensorError) as error:
+            update, anchor, scale = numbers["update"], Anchor(**numbers["anchor"]), numbers["reward_scale"]
+        except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
             raise RLRError(f"The round's saved state '{path.name}' cannot be read ({error}): start a new round from its parent.") from error
         adapter, optimizer = (
             {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
             for prefix in ("adapter/", "optimizer/")
         )
-        return cls(numbers["update"], Anchor(**numbers["anchor"]), numbers["reward_scale"], adapter, optimizer)
+        return cls(update, anchor, scale, adapter, optimizer)
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,10 @@ class Studio:
         self._worker.close()
         self.store.close()
 
+    def claim(self) -> None:
+        """Take the right to train in this workspace now; RLRError if another program has it."""
+        self.store.lock.acquire()
+
     def engine(self) -> "Engine":
         """The engine; for the worker's thread only. The first call imports the heavy libraries."""
         if self._engine is None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rlr_core.command import main
+from rlr_core.studio import Studio
 
 RATERS = Path(__file__).parent.parent / "assets" / "raters"
 SMALL = ["--num-inference-steps", "8", "--num-updates", "2", "--batch-size", "2"]
@@ -83,17 +84,24 @@ def test_doctor_writes_what_it_found(tmp_path):
         (("tune", "--eta", "0"), "eta = 0"),
         (("tune", "--eta", "7"), "must lie from 0 to 1"),
         (("tune", "--rounds", "0"), "rounds = 0"),
-        (("tune", "--prompts", "/nowhere/prompts.txt"), "is not there"),
+        (("tune", "--estimator", "half_order", "--eta", "0"), "eta = 0"),
+        (("tune", "--set", "horizon=3"), "there is no such setting"),
+        (("tune", "--prompts", "/nowhere/prompts.txt"), "cannot be read (No such file or directory)"),
+        (("tune", "--prompts", "/"), "cannot be read (Is a directory)"),
+        (("tune", "--base-model", "emojy"), "did you mean 'emoji'"),
+        (("tune", "--base-model", str(RATERS)), "no model_index.json"),
+        (("tune", "--base-model", "weights.ckpt"), "is a pickle"),
         (("simulate", "--rater", "/nowhere/rater.py"), "is not there"),
         (("simulate", "--rater", str(RATERS / "warm_colours.py"), "--answers", "0"), "answers = 0"),
     ],
 )
-def test_what_cannot_work_is_one_sentence_and_exit_code_2(run, arguments, words):
+def test_what_cannot_work_is_one_sentence_and_exit_code_2_and_leaves_no_session(run, arguments, words, tmp_path):
     code, err, report = run(*arguments)
     assert code == 2
     assert words in err
-    assert "Traceback" not in err
+    assert err.count("\n") == 1
     assert report == {}
+    assert not (tmp_path / "workspace").exists()
 
 
 def test_an_unknown_base_model_is_named(run):
@@ -108,13 +116,43 @@ def test_a_workspace_that_is_a_file_is_named(tmp_path, tiny_folder, capsys):
     assert "cannot be a folder" in capsys.readouterr().err
 
 
-def test_a_rater_that_raises_is_named_with_its_line(run, tmp_path):
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"def utility(image, prompt):\n    return 1 / 0\n", ("line 2", "ZeroDivisionError")),
+        (b"def utility(image, prompt):\n    return float('nan')\n", ("returned nan",)),
+        (b"import sys\ndef utility(image, prompt):\n    sys.exit(3)\n", ("line 3", "SystemExit")),
+        (b"def taste(image, prompt):\n    return 1.0\n", ("defines no function called utility",)),
+        (b"def utility(image, prompt)\n", ("line 1", "not valid Python")),
+        (b"utility = 1\0\n", ("not valid Python",)),
+        (b"import sys\nsys.exit(3)\n", ("line 2", "SystemExit")),
+    ],
+)
+def test_a_rater_that_does_not_work_is_named_with_its_line(run, tmp_path, content, words):
     rater = tmp_path / "bad.py"
-    rater.write_text("def utility(image, prompt):\n    return 1 / 0\n")
+    rater.write_bytes(content)
     code, err, _ = run("simulate", "--rater", rater, "--answers", "4")
     assert code == 2
-    assert "line 2" in err
-    assert "ZeroDivisionError" in err
+    assert err.startswith(str(rater)) and err.count("\n") == 1
+    assert all(word in err for word in words)
+    assert "None" not in err
+
+
+def test_prompts_that_are_no_text_are_refused(run, tmp_path):
+    (tmp_path / "prompts.txt").write_bytes(b"\x89PNG\r\n")
+    code, err, _ = run("tune", "--prompts", tmp_path / "prompts.txt")
+    assert code == 2
+    assert "is no text in UTF-8" in err
+
+
+def test_a_workspace_in_which_another_program_trains_is_refused_before_the_work(run, tmp_path):
+    other = Studio(tmp_path / "workspace")
+    other.claim()
+    code, err, _ = run("tune")
+    assert code == 2
+    assert "in use by another running studio" in err
+    assert other.sessions() == ()
+    other.close()
 
 
 def test_a_place_where_no_figures_can_be_written_is_refused_before_the_work(run, tmp_path):

@@ -6,9 +6,10 @@ machine are used without asking the network.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,23 +44,33 @@ def load_base_model(source: str, adapter: AdapterConfig, device: torch.device | 
     Raises:
         RLRError: the source is unknown, unsafe, damaged, of another kind, or out of reach.
     """
-    name, pipeline = _read(source)
+    name, read = _reader(source)
+    pipeline = read()
     pipeline.set_progress_bar_config(disable=True)
     return BaseModel(name, place(pipeline, device or best_device()), adapter)
 
 
-def _read(source: str) -> tuple[str, StableDiffusionPipeline]:
+def check_source(source: str) -> None:
+    """Raise RLRError for what can be said without loading: the source is unknown, unsafe, or cannot run here."""
+    _reader(source)
+
+
+def _reader(source: str) -> tuple[str, Callable[[], StableDiffusionPipeline]]:
+    """The model's name, and how it is read."""
     path = Path(source)
     if source in BASE_MODELS:
-        return source, _from_catalogue(source)
+        return source, _catalogue_reader(source)
     if path.suffix.lower() in PICKLES:
         raise RLRError(f"{path.name} is a pickle, which can run any program when it is opened; use the model's .safetensors file.")
     if path.is_dir():
-        return path.resolve().name, _from_folder(path)
+        _check_folder(path)
+        return path.resolve().name, partial(_from_folder, path)
     if path.is_file():
-        return path.stem, _from_file(path)
+        if path.suffix.lower() != ".safetensors":
+            raise RLRError(f"{path.name} is no .safetensors file; choose one, or a diffusers folder.")
+        return path.stem, partial(_from_file, path)
     if HUB_ID.fullmatch(source) and path.suffix != ".safetensors":
-        return source, _from_hub(source)
+        return source, partial(_from_hub, source)
     near = get_close_matches(source, BASE_MODELS, n=1)
     hint = f"did you mean '{near[0]}'? " if near else ""
     raise RLRError(
@@ -68,20 +79,23 @@ def _read(source: str) -> tuple[str, StableDiffusionPipeline]:
     )
 
 
-def _from_catalogue(name: str) -> StableDiffusionPipeline:
+def _catalogue_reader(name: str) -> Callable[[], StableDiffusionPipeline]:
     card = BASE_MODELS[name]
     reason = card.availability()
     if reason is not None:
         raise RLRError(f"Base model '{name}' cannot run here: {reason}")
-    return _from_folder(card.source) if isinstance(card.source, Path) else _from_hub(card.source)
+    return partial(_from_folder if isinstance(card.source, Path) else _from_hub, card.source)  # type: ignore[arg-type]
+
+
+def _check_folder(folder: Path) -> None:
+    if not (folder / "model_index.json").is_file():
+        raise RLRError(f"{folder} has no model_index.json, so it is no diffusers model; choose the folder that holds that file.")
 
 
 def _from_folder(folder: Path) -> StableDiffusionPipeline:
-    index = folder / "model_index.json"
-    if not index.is_file():
-        raise RLRError(f"{folder} has no model_index.json, so it is no diffusers model; choose the folder that holds that file.")
+    _check_folder(folder)
     with _readable(str(folder)):
-        _check_class(index, str(folder))
+        _check_class(folder / "model_index.json", str(folder))
         return _from_pretrained(str(folder), local_files_only=True)
 
 
@@ -115,8 +129,6 @@ def _hub_index(repository: str) -> Path:
 
 
 def _from_file(path: Path) -> StableDiffusionPipeline:
-    if path.suffix.lower() != ".safetensors":
-        raise RLRError(f"{path.name} is no .safetensors file; choose one, or a diffusers folder.")
     with _readable(str(path)):
         _check_checkpoint(path)
         # The configuration comes from this machine's hub cache, and only if it is not there from the hub.

@@ -44,7 +44,7 @@ class Rater:
         """
         try:
             value = self._utility(image, prompt)
-        except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code may raise anything
             place = _place(error, self._path)
             raise RLRError(f"{place}: utility raised {type(error).__name__}: {error}. It has to return a number; correct it.") from error
         if isinstance(value, bool) or not hasattr(value, "__float__"):
@@ -84,8 +84,9 @@ def load_rater(path: Path) -> Rater:
     try:
         exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)  # noqa: S102 - running the person's own file is the purpose
     except SyntaxError as error:
-        raise RLRError(f"{path}, line {error.lineno}: this is not valid Python ({error.msg}); correct the line.") from error
-    except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
+        line = f", line {error.lineno}" if error.lineno else ""
+        raise RLRError(f"{path}{line}: this is not valid Python ({error.msg}); correct it.") from error
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code may raise anything
         raise RLRError(f"{_place(error, path)}: the file raised {type(error).__name__}: {error}. Correct it.") from error
     utility = getattr(module, "utility", None)
     if not callable(utility):
@@ -93,7 +94,7 @@ def load_rater(path: Path) -> Rater:
     return Rater(path, utility)
 
 
-def _place(error: Exception, path: Path) -> str:
+def _place(error: BaseException, path: Path) -> str:
     """The file and the last of its lines that the error came through, even if it was raised in a library below."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     return f"{path}, line {lines[-1]}" if lines else str(path)

@@ -15,7 +15,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -91,16 +91,19 @@ class Taste:
         """Read a file of what `to_bytes` gave."""
         if not path.is_file():
             raise RLRError(f"{path} is not there, so no taste can be read from it: give the file that a round wrote.")
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in TENSORS}
-            numbers = file.metadata()
-        agreement = numbers.get("agreement_held_out")
-        return Taste(
-            **tensors,
-            spread=float(numbers["spread"]),
-            num_answers=int(numbers["num_answers"]),
-            agreement_held_out=None if agreement is None else float(agreement),
-        )
+        try:
+            with safe_open(path, framework="pt") as file:
+                tensors = {name: file.get_tensor(name) for name in TENSORS}
+                numbers = file.metadata() or {}
+            agreement = numbers.get("agreement_held_out")
+            return Taste(
+                **tensors,
+                spread=float(numbers["spread"]),
+                num_answers=int(numbers["num_answers"]),
+                agreement_held_out=None if agreement is None else float(agreement),
+            )
+        except (OSError, KeyError, ValueError, SafetensorError) as problem:
+            raise RLRError(f"The taste in {path} cannot be read ({problem}): start a new round, which learns it anew.") from problem
 
 
 TENSORS = ("centre", "scale", "weights", "covariance")

@@ -34,6 +34,7 @@ def start_round(page: Page, reward: str, updates: int) -> None:
     page.get_by_role("option", name=reward).click()
     page.get_by_role("button", name="Advanced").click()
     page.get_by_label("Number of updates").fill(str(updates))
+    page.get_by_label("Number of updates").press("Tab")
     page.get_by_role("button", name="Start learning").click()
 
 

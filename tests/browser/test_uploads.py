@@ -41,6 +41,7 @@ def test_uploads_are_kept_told_of_and_learned_from(page: Page, pictures, tmp_pat
     page.get_by_role("link", name="Learn from this").click()
     page.get_by_role("button", name="Advanced").click()
     page.get_by_label("Number of updates").fill("1")
+    page.get_by_label("Number of updates").press("Tab")
     page.get_by_role("button", name="Start learning").click()
     expect_note(page, "Learn", "Round 1: done")
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save
 
 from rlr_core.engine import TASTE_FILE
 from rlr_core.errors import InvalidSettings, RLRError
@@ -14,6 +15,7 @@ from rlr_core.preference.taste import Taste
 from rlr_core.round import RoundState, draw_prompts
 from rlr_core.session.records import RoundRecord
 from rlr_core.session.store import STATE_FILE
+from rlr_core.studio import Studio
 from tests.rounds.conftest import LEARNING
 
 
@@ -259,13 +261,53 @@ def test_a_round_fits_its_taste_once_and_keeps_it_when_resumed(studio, session):
     assert session.taste().is_stale  # of the later answer
 
 
-def test_a_damaged_state_is_named(studio, session, learned):
-    round_id = learned(session, LEARNING)
+@pytest.mark.parametrize("kind", ["cut off", "empty", "without numbers", "not a safetensors file"])
+def test_a_damaged_state_is_named_and_earlier_rounds_still_work(studio, session, learned, kind):
+    round_id = learned(session, replace(LEARNING, num_updates=1))
     path = studio.store.round_folder(round_id) / STATE_FILE
-    path.write_bytes(path.read_bytes()[:100])
+    whole = path.read_bytes()
+    damaged = {"cut off": whole[:100], "empty": b"", "without numbers": save({"adapter/x": torch.zeros(1)})}
+    path.write_bytes(damaged.get(kind, b"not a safetensors file" * 9))
     job = session.generate(("a cat",), 0)
     job.wait()
-    assert "cannot be read" in (job.error or "")
+    assert f"'{STATE_FILE}' cannot be read" in (job.error or "")
+    job = session.start_round(LEARNING)
+    job.wait()
+    assert f"'{STATE_FILE}' cannot be read" in session.progress(session.rounds()[-1].id).sentence
+    session.undo()
+    job = session.generate(("a cat",), 0)
+    job.wait()
+    assert job.state == "done"
+
+
+def test_a_damaged_taste_is_named(studio, session):
+    for pair in session.next_pairs(4):
+        session.answer(pair.id, "a")
+    job = session.start_round(replace(LEARNING, reward="taste", num_updates=2))
+    record, check = session.rounds()[-1], job.check
+    job.check = lambda: (studio.store.series(record.id, "kl") and job.stop(), check())[1]
+    job.wait()
+    path = studio.store.round_folder(record.id) / TASTE_FILE
+    path.write_bytes(path.read_bytes()[:50])
+    session.resume_round(record.id).wait()
+    assert "cannot be read" in session.progress(record.id).sentence
+
+
+def test_two_programs_that_make_the_same_questions_keep_one_set(studio, session):
+    """The second program makes its questions while the first is at its own."""
+    other = Studio(studio.store.root)
+    made: list[str] = []
+
+    def look(job) -> None:
+        if not made:
+            made.extend(pair.id for pair in other.session(session.id).next_pairs(4))
+        job.check()
+
+    own = studio.run("first", lambda job: studio.engine().make_pairs(session.record, lambda: look(job)))
+    assert own == []
+    assert [pair.id for pair in session.open_pairs(9)] == made
+    assert len(session.next_pairs(8)) == 8
+    other.close()
 
 
 def test_no_prompt_is_drawn_again_before_all_others():
