@@ -101,6 +101,11 @@ class MeteredChain:
         self.network_evaluations = 0
 
     @property
+    def unmetered(self) -> DenoisingChain:
+        """The chain itself."""
+        return self._chain
+
+    @property
     def num_steps(self) -> int:
         return self._chain.num_steps
 
