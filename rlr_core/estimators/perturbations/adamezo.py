@@ -1,4 +1,4 @@
-"""AdaMeZO: Adam's moments rebuilt from the seeds of the last directions instead of being stored."""
+"""AdaMeZO: Adam's moments rebuilt from the seeds of the last directions instead of being stored (Cai et al. 2026, arXiv 2605.00650)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
