@@ -28,7 +28,7 @@ def peak_bytes(work: Callable[[], Any], device: torch.device) -> int:
 
 
 class LiveBytes(TorchDispatchMode):
-    """Counts the storages that operators make while it is entered; a view adds nothing to the storage it looks at."""
+    """Counts the storages that operators make while it is entered; a view adds nothing to the storage it looks at, whoever made that."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,17 +37,19 @@ class LiveBytes(TorchDispatchMode):
         self._known: set[int] = set()
 
     def __torch_dispatch__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+        for tensor in _tensors(args):
+            self._follow(tensor.untyped_storage(), is_new=False)
         result = func(*args, **(kwargs or {}))
         for tensor in _tensors(result):
-            self._follow(tensor.untyped_storage())
+            self._follow(tensor.untyped_storage(), is_new=True)
         return result
 
-    def _follow(self, storage: torch.UntypedStorage) -> None:
+    def _follow(self, storage: torch.UntypedStorage, is_new: bool) -> None:
         key = storage._cdata
         if key in self._known:
             return
         self._known.add(key)
-        size = storage.nbytes()
+        size = storage.nbytes() if is_new else 0
         self._alive += size
         self.peak = max(self.peak, self._alive)
         weakref.finalize(storage, self._forget, key, size)
