@@ -31,7 +31,7 @@ COMMANDS = {
     "test": "run all tests; what follows is handed to pytest",
     "tune": "teach a model a measured property, without a person",
     "simulate": "go through the whole loop with a scripted rater",
-    "bench": "measure gradients, rounds and overhead",
+    "bench": "measure gradients, convergence, memory and speed",
     "doctor": "show what this machine has and what can run on it",
 }
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -246,6 +246,8 @@ def launch(arguments: list[str], root: Path) -> int:
         ensure_browser()
         os.chdir(root)
         return start(python, root, "pytest", arguments[1:])
+    if command == "bench":
+        return start(ready_python(root, "requirements.txt"), root, "benchmarks", arguments[1:])
     if command not in COMMANDS:
         refuse_unknown(command, list(COMMANDS))
     return start(ready_python(root, "requirements.txt"), root, "rlr_core.command", arguments)

@@ -1,6 +1,6 @@
 """Our sampling loop against the stock pipeline's: same model, prompts, noises and settings, taken in turn in one process.
 
-    python -m benchmarks.sampling --source emoji
+    python3 launch.py bench sampling --source emoji
 
 Prints both times and their ratio; below 1 ours is the faster. Also what switching the adapter off and on costs, since the KL anchor does it
 at every step.
@@ -10,7 +10,7 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -77,7 +77,7 @@ def measure(model: BaseModel, sampler: SamplerConfig, batch_size: int, repeats: 
     }
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--source", default="emoji", help="a base model, as for tuning")
@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     model = load_base_model(arguments.source, AdapterConfig())
     figures = measure(model, SamplerConfig(num_inference_steps=arguments.steps), arguments.batch_size, arguments.repeats)
     for name, value in figures.items():

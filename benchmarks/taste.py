@@ -1,6 +1,6 @@
 """How well a taste fitted to 30 answers foretells new questions, by scripted rater.
 
-    python -m benchmarks.taste --base-model emoji --questions 96 --answers 30 --seeds 3
+    python3 launch.py bench taste --base-model emoji --questions 96 --answers 30 --seeds 3
 
 Of the questions that were not answered, the half in which the rater's utilities differ most is asked: on the others no person has an
 opinion. Chance is 0.5. Answers are noisy: half of them are clear by two logits or more.
@@ -52,14 +52,14 @@ def foretold(rater: Rater, questions: Sequence[Question], features: tuple[Tensor
     return float(((found > 0) == (truth > 0))[clear].float().mean())
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--base-model", default="emoji")
     parser.add_argument("--questions", type=int, default=96)
     parser.add_argument("--answers", type=int, default=30)
     parser.add_argument("--seeds", type=int, default=3)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     questions, *features = make_questions(arguments.base_model, arguments.questions)
     for path in sorted(path for folder in RATER_FOLDERS for path in folder.glob("*.py")):
         rater = informative(load_rater(path), questions)

@@ -15,6 +15,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 
 @dataclass(frozen=True)
@@ -87,18 +88,11 @@ class Reward(Protocol):
         """images in [0, 1], shape (B, 3, H, W), and B prompts to rewards, shape (B,)."""
 
 
-class MeteredChain:
-    """A chain that counts its network evaluations and asks, before every step, whether to go on.
+class WrappedChain:
+    """A chain that is another one in all that a subclass does not change."""
 
-    An evaluation is one call of the network for one chain and one branch of guidance (`evaluations_per_step` of them); a step whose
-    result carries gradients counts three times, once forward and two for its backward.
-    """
-
-    def __init__(self, chain: DenoisingChain, before_step: Callable[[], None] = lambda: None, evaluations_per_step: int = 1) -> None:
+    def __init__(self, chain: DenoisingChain) -> None:
         self._chain = chain
-        self._before_step = before_step
-        self._evaluations_per_step = evaluations_per_step
-        self.network_evaluations = 0
 
     @property
     def num_steps(self) -> int:
@@ -123,14 +117,59 @@ class MeteredChain:
         return self._chain.std(step)
 
     def transition(self, y: Tensor, step: int, condition: Condition) -> Transition:
-        self._before_step()
-        result = self._chain.transition(y, step, condition)
-        weight = 3 if result.mean.requires_grad else 1
-        self.network_evaluations += weight * len(y) * self._evaluations_per_step
-        return result
+        return self._chain.transition(y, step, condition)
 
     def decode(self, y: Tensor) -> Tensor:
         return self._chain.decode(y)
 
     def reference(self) -> AbstractContextManager[None]:
         return self._chain.reference()
+
+
+class CheckpointedChain(WrappedChain):
+    """A chain that keeps only its states for the backward pass and computes each step again in it.
+
+    The gradients are the same. The memory of a sub-chain no longer grows with its length but by one state a step; the time grows by one
+    forward pass a step.
+    """
+
+    def transition(self, y: Tensor, step: int, condition: Condition) -> Transition:
+        if not torch.is_grad_enabled():
+            return self._chain.transition(y, step, condition)
+        # A step draws no random numbers, so there is no generator's state to keep.
+        mean = checkpoint(
+            lambda state: self._chain.transition(state, step, condition).mean, y, use_reentrant=False, preserve_rng_state=False
+        )
+        return Transition(mean, self._chain.std(step))
+
+    def decode(self, y: Tensor) -> Tensor:
+        if not torch.is_grad_enabled():
+            return self._chain.decode(y)
+        return checkpoint(self._chain.decode, y, use_reentrant=False, preserve_rng_state=False)
+
+
+class MeteredChain(WrappedChain):
+    """A chain that counts its network evaluations and asks, before every step, whether to go on.
+
+    An evaluation is one call of the network for one chain and one branch of guidance (`evaluations_per_step` of them); a step whose
+    result carries gradients counts three times, once forward and two for its backward, and once more if it is computed again there.
+    """
+
+    def __init__(self, chain: DenoisingChain, before_step: Callable[[], None] = lambda: None, evaluations_per_step: int = 1) -> None:
+        super().__init__(chain)
+        self._before_step = before_step
+        self._evaluations_per_step = evaluations_per_step
+        self._evaluations_per_gradient = 4 if isinstance(chain, CheckpointedChain) else 3
+        self.network_evaluations = 0
+
+    @property
+    def unmetered(self) -> DenoisingChain:
+        """The chain itself."""
+        return self._chain
+
+    def transition(self, y: Tensor, step: int, condition: Condition) -> Transition:
+        self._before_step()
+        result = self._chain.transition(y, step, condition)
+        weight = self._evaluations_per_gradient if result.mean.requires_grad else 1
+        self.network_evaluations += weight * len(y) * self._evaluations_per_step
+        return result

@@ -79,6 +79,14 @@ class RoundConfig:
         "How much further from the base model this round may move, in added divergence a trajectory. The round ends when it is spent.",
         minimum=0.0, maximum=1e6, unit="nats",
     )  # fmt: skip
+    gradient_checkpointing: bool = setting(
+        False, "Compute steps again for their derivatives instead of keeping them: less memory, about a third more time; same result."
+    )
+    memory_budget: float = setting(
+        0.0,
+        "Sub-chains are made as long as this much memory allows (the paper's Eq. 8, measured here); 0 leaves their length as it is set.",
+        minimum=0.0, maximum=1e4, unit="GB",
+    )  # fmt: skip
     seed: int = setting(0, "Every random draw of the round follows from it.", minimum=0, maximum=2**31 - 1)
 
 

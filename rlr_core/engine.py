@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from safetensors.torch import save
 from torch import Tensor
 
 from rlr_core.anchor import trajectory_divergence
-from rlr_core.chain import MeteredChain, Reward
+from rlr_core.chain import CheckpointedChain, DenoisingChain, MeteredChain, Reward
 from rlr_core.config import AUTOMATIC, RoundConfig, from_mapping
 from rlr_core.errors import RLRError
 from rlr_core.estimators.estimate import Estimator
@@ -24,9 +24,9 @@ from rlr_core.paths import assets_folder
 from rlr_core.pictures import from_pillow, to_pillow
 from rlr_core.pipelines.device import best_device
 from rlr_core.pipelines.loading import load_base_model
-from rlr_core.pipelines.quiet import hide_progress_bars
+from rlr_core.pipelines.quiet import quiet_libraries
 from rlr_core.pipelines.stable_diffusion import BaseModel
-from rlr_core.plugin import find
+from rlr_core.plugin import Plugin, find
 from rlr_core.preference.clip import ClipEncoder
 from rlr_core.preference.features import FeatureEncoder
 from rlr_core.preference.taste import Outcome, Taste, fit_taste
@@ -40,6 +40,7 @@ from rlr_core.sampling import Trajectory, sample
 from rlr_core.session.files import explained, write_atomically
 from rlr_core.session.records import REFERENCE, PairRecord, RoundRecord, SampleRecord, SessionRecord
 from rlr_core.session.store import STATE_FILE, Store
+from rlr_core.sub_chain_memory import fitting_length, measure_step_bytes
 from rlr_core.twins import Twins, make_twins
 
 Check = Callable[[], None]
@@ -72,7 +73,7 @@ class Engine:
     """Loads one base model at a time and works with it for any session."""
 
     def __init__(self, store: Store) -> None:
-        hide_progress_bars()
+        quiet_libraries()
         self._store = store
         self._loaded: tuple[object, BaseModel] | None = None
         self._device = best_device()
@@ -125,8 +126,11 @@ class Engine:
             return model.adapter_state()
         return RoundState.load(self._store.round_folder(round_id) / STATE_FILE).adapter
 
-    def _chain(self, session: SessionRecord, model: BaseModel, check: Check) -> MeteredChain:
-        return MeteredChain(model.chain(session.sampler), check, model.evaluations_per_step(session.sampler))
+    def _chain(self, session: SessionRecord, model: BaseModel, check: Check, is_checkpointed: bool = False) -> MeteredChain:
+        chain: DenoisingChain = model.chain(session.sampler)
+        if is_checkpointed:
+            chain = CheckpointedChain(chain)
+        return MeteredChain(chain, check, model.evaluations_per_step(session.sampler))
 
     # Questions
 
@@ -229,8 +233,10 @@ class Engine:
         (_, config), folder = record.lesson, self._store.round_folder(record.id)
         seed = derive_seed(session.seed, "round", record.number, config.seed) % 2**31
         model = self.load(session)
-        chain = self._chain(session, model, check)
+        chain = self._chain(session, model, check, config.gradient_checkpointing)
         reward = self.reward(record)
+        if config.memory_budget > 0:
+            config = self._within_memory(session, model, chain, config, reward.is_differentiable)
         estimator = make_estimator(config, reward.is_differentiable)
         round_ = Round(
             model,
@@ -247,6 +253,20 @@ class Engine:
             self._store.add_metrics(record.id, report.update, metrics_of(report))
             self._keep(folder / STATE_FILE, state.to_bytes())
             yield report
+
+    def _within_memory(
+        self, session: SessionRecord, model: BaseModel, chain: MeteredChain, config: RoundConfig, reward_is_differentiable: bool
+    ) -> RoundConfig:
+        """The round with sub-chains as long as its memory budget allows."""
+        settings = estimator_settings(config, reward_is_differentiable)
+        rows = min(settings.get("micro_batch_size", config.batch_size), config.batch_size)
+        prompts = draw_prompts(session.prompts, rows, config.seed)
+        trajectory = sample(chain, model.condition(prompts, session.sampler), image_generators(config.seed, "memory", count=rows))
+        tail = settings.get("first_order_steps", settings.get("uncovered_tail", 0))
+        length = fitting_length(
+            measure_step_bytes(chain, trajectory), config.memory_budget, chain.num_steps, max(chain.num_steps - tail, 1)
+        )
+        return replace(config, estimator_settings={**config.estimator_settings, "sub_chain_length": length})
 
     def _state(self, session: SessionRecord, record: RoundRecord, round_: Round) -> RoundState:
         path = self._store.round_folder(record.id) / STATE_FILE
@@ -308,11 +328,20 @@ def check_names(config: RoundConfig) -> None:
 
 
 def make_estimator(config: RoundConfig, reward_is_differentiable: bool) -> Estimator:
-    """The estimator a round asks for; "automatic" is first order and twins, or twins alone for a reward without derivatives."""
-    chosen = {True: "rlr_antithetic", False: "antithetic_half_order"}[reward_is_differentiable]
-    name = chosen if config.estimator == AUTOMATIC else config.estimator
-    plugin = find(ESTIMATORS, "estimator", name)
+    """The estimator a round asks for."""
+    plugin = _estimator_plugin(config, reward_is_differentiable)
     return plugin.factory(from_mapping(plugin.settings, config.estimator_settings))
+
+
+def estimator_settings(config: RoundConfig, reward_is_differentiable: bool) -> dict[str, Any]:
+    """All settings of the estimator a round asks for, by name."""
+    return vars(from_mapping(_estimator_plugin(config, reward_is_differentiable).settings, config.estimator_settings))
+
+
+def _estimator_plugin(config: RoundConfig, reward_is_differentiable: bool) -> Plugin[Estimator]:
+    """ "automatic" is first order and twins, or twins alone for a reward without derivatives."""
+    chosen = {True: "rlr_antithetic", False: "antithetic_half_order"}[reward_is_differentiable]
+    return find(ESTIMATORS, "estimator", chosen if config.estimator == AUTOMATIC else config.estimator)
 
 
 def metrics_of(report: UpdateReport) -> dict[str, float]:

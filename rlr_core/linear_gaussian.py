@@ -13,7 +13,7 @@ In one dimension this is y_{k+1} = (a_k + theta_0) y_k + theta_1 + s_k noise_k w
 this chain, because nothing about it has to be taken on trust.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -21,6 +21,8 @@ import torch
 from torch import Tensor
 
 from rlr_core.chain import Condition, Transition
+
+NOT_SMOOTHED: Mapping[int, float] = {}
 
 
 @dataclass(frozen=True)
@@ -98,19 +100,30 @@ class LinearGaussianChain:
         finally:
             self._share = 1.0
 
-    def expected_reward(self, reward: QuadraticReward, steps: Collection[int] | None = None) -> Tensor:
-        """E[R], shape (), differentiable in the theta_k of `steps` (of all steps if None)."""
+    def expected_reward(
+        self, reward: QuadraticReward, steps: Collection[int] | None = None, smoothed: Mapping[int, float] = NOT_SMOOTHED
+    ) -> Tensor:
+        """E[R], shape (), differentiable in the theta_k of `steps` (of all steps if None).
+
+        Args:
+            smoothed: mu by step: there the expectation is also over theta_k + mu xi_k, xi_k ~ N(0, I) independent of everything else.
+        """
         mean = torch.zeros_like(self._offset)
-        covariance = torch.eye(len(mean), dtype=self.dtype, device=self.device)
+        identity = torch.eye(len(mean), dtype=self.dtype, device=self.device)
+        covariance = identity
         for step, std in enumerate(self._stds):
             is_trained = steps is None or step in steps
             weight, offset = (each if is_trained else each.detach() for each in self.parameters())
             matrix = self._drifts[step] + weight
+            # xi y + xi' adds mu^2 (E||y||^2 + 1) to every element's variance.
+            spread = smoothed.get(step, 0.0) ** 2 * (torch.trace(covariance) + mean @ mean + 1)
             mean = matrix @ mean + offset
-            covariance = matrix @ covariance @ matrix.T + std**2 * torch.eye(len(mean), dtype=self.dtype, device=self.device)
+            covariance = matrix @ covariance @ matrix.T + (std**2 + spread) * identity
         quadratic = mean @ reward.quadratic @ mean + torch.trace(reward.quadratic @ covariance)
         return reward.linear @ mean + quadratic / 2
 
-    def exact_gradient(self, reward: QuadraticReward, steps: Collection[int] | None = None) -> tuple[Tensor, ...]:
-        """dJ/dtheta exactly, shaped like `parameters()`: the share of `steps`, or all of it."""
-        return torch.autograd.grad(self.expected_reward(reward, steps), self.parameters(), materialize_grads=True)
+    def exact_gradient(
+        self, reward: QuadraticReward, steps: Collection[int] | None = None, smoothed: Mapping[int, float] = NOT_SMOOTHED
+    ) -> tuple[Tensor, ...]:
+        """dJ/dtheta exactly, shaped like `parameters()`: the share of `steps`, or all of it; of the smoothed J where that is asked for."""
+        return torch.autograd.grad(self.expected_reward(reward, steps, smoothed), self.parameters(), materialize_grads=True)

@@ -20,7 +20,7 @@ from rlr_core.anchor import Anchor, divergence_gradient
 from rlr_core.chain import Condition, MeteredChain, Reward
 from rlr_core.config import RoundConfig
 from rlr_core.errors import InvalidSettings, RLRError
-from rlr_core.estimators.estimate import Estimator
+from rlr_core.estimators.estimate import Estimator, Memory
 from rlr_core.optimizer import Optimizer
 from rlr_core.rng import derive_seed, generator, image_generators
 from rlr_core.sampling import sample
@@ -28,18 +28,19 @@ from rlr_core.sampling import sample
 
 @dataclass(frozen=True)
 class RoundState:
-    """Everything a round needs to go on after `update` updates."""
+    """Everything a round needs to go on after `update` updates; `memory` is what its estimator has learned."""
 
     update: int
     anchor: Anchor
     reward_scale: float
     adapter: dict[str, Tensor]
     optimizer: dict[str, Tensor] = field(default_factory=dict)
+    memory: Memory = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """The content of a safetensors file."""
-        tensors = {f"adapter/{name}": tensor.contiguous() for name, tensor in self.adapter.items()}
-        tensors |= {f"optimizer/{name}": tensor.contiguous() for name, tensor in self.optimizer.items()}
+        parts = {"adapter": self.adapter, "optimizer": self.optimizer, "memory": self.memory}
+        tensors = {f"{part}/{name}": tensor.contiguous() for part, named in parts.items() for name, tensor in named.items()}
         numbers = {"update": self.update, "reward_scale": self.reward_scale, "anchor": asdict(self.anchor)}
         return save(tensors, metadata={"round": json.dumps(numbers)})
 
@@ -53,11 +54,11 @@ class RoundState:
             update, anchor, scale = numbers["update"], Anchor(**numbers["anchor"]), numbers["reward_scale"]
         except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
             raise RLRError(f"The round's saved state '{path.name}' cannot be read ({error}): start a new round from its parent.") from error
-        adapter, optimizer = (
+        adapter, optimizer, memory = (
             {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-            for prefix in ("adapter/", "optimizer/")
+            for prefix in ("adapter/", "optimizer/", "memory/")
         )
-        return cls(update, anchor, scale, adapter, optimizer)
+        return cls(update, anchor, scale, adapter, optimizer, memory)
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class Round:
         seed, size = self._config.seed, self._config.batch_size
         condition = self._condition(draw_prompts(self._prompts, size, derive_seed(seed, *path, "prompts")))
         trajectory = sample(self._chain, condition, image_generators(seed, *path, count=size))
-        estimate = self._estimator.estimate(self._chain, trajectory, self._reward, generator(seed, *path, "estimator"))
+        estimate = self._estimator.estimate(self._chain, trajectory, self._reward, generator(seed, *path, "estimator"), state.memory)
         rewards = estimate.rewards.double()
         # The first batch's spread is the round's unit of reward: it must not change while the price is steered.
         scale = state.reward_scale or max(float(rewards.std()), 1e-6)
@@ -164,7 +165,7 @@ class Round:
         )
         length = optimizer.apply(combined)
         anchor = state.anchor.after(state.update, kl)
-        new = RoundState(state.update + 1, anchor, scale, self._model.adapter_state(), optimizer.state())
+        new = RoundState(state.update + 1, anchor, scale, self._model.adapter_state(), optimizer.state(), estimate.memory)
         return new, UpdateReport(
             update=new.update,
             reward_mean=float(rewards.mean()),

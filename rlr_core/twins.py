@@ -31,11 +31,15 @@ class Twins:
 
 
 @torch.no_grad()
-def make_twins(chain: DenoisingChain, trajectory: Trajectory, step: int) -> Twins:
+def make_twins(chain: DenoisingChain, trajectory: Trajectory, step: int, elements: Tensor | None = None) -> Twins:
     """The trajectory and its twin with the noise of `step` flipped: T - 1 - step network evaluations a chain.
 
     The mean is not evaluated again: m - s noise = y_{step + 1} - 2 s noise.
+
+    Args:
+        elements: which elements of the noise are flipped, booleans of shape event; all if None.
     """
-    flipped = trajectory.states[step + 1] - 2 * chain.std(step) * trajectory.noises[step]
+    noise = trajectory.noises[step] if elements is None else trajectory.noises[step] * elements
+    flipped = trajectory.states[step + 1] - 2 * chain.std(step) * noise
     final = [flipped, *roll_out(chain, flipped, step + 1, trajectory.noises, trajectory.condition)][-1]
     return Twins(trajectory.images, chain.decode(final), final)

@@ -26,6 +26,6 @@ def mean_gradient(
     return gradient
 
 
-def weighted_sum(gradients: Sequence[Gradient], weight: float) -> Gradient:
-    """weight * (sum of the gradients)."""
-    return tuple(weight * torch.stack(tensors).sum(0) for tensors in zip(*gradients, strict=True))
+def weighted_sum(gradients: Sequence[Gradient], weights: Sequence[float]) -> Gradient:
+    """sum over i of weights[i] * gradients[i]."""
+    return tuple(sum(weight * tensor for weight, tensor in zip(weights, tensors, strict=True)) for tensors in zip(*gradients, strict=True))

@@ -6,30 +6,25 @@ import torch
 
 from rlr_core.chain import DenoisingChain, Reward
 from rlr_core.estimators import fields
-from rlr_core.estimators.advantage import antithetic
-from rlr_core.estimators.estimate import Estimate
-from rlr_core.estimators.likelihood_ratio import half_order_gradient
-from rlr_core.estimators.requirements import sub_chains_fit_before_tail
-from rlr_core.estimators.sub_chain import draw_sub_chains
+from rlr_core.estimators.estimate import NOTHING, Estimate, Memory
+from rlr_core.estimators.requirements import flips_fit, sub_chains_fit_before_tail
+from rlr_core.estimators.twins_term import TwinsSettings, TwinsTerm
 from rlr_core.rewarding import measure
 from rlr_core.sampling import Trajectory
 
 
 @dataclass(frozen=True)
-class AntitheticHalfOrderSettings:
-    """Which sub-chains are drawn, and how many last steps are left out."""
+class AntitheticHalfOrderSettings(TwinsSettings):
+    """Which sub-chains and twins, and how many last steps are left out."""
 
-    sub_chain_length: int = fields.sub_chain_length()
-    num_sub_chains: int = fields.num_sub_chains()
     uncovered_tail: int = fields.uncovered_tail()
-    micro_batch_size: int = fields.micro_batch_size()
 
 
 class AntitheticHalfOrder:
-    """Half order on m of the n sub-chains [a, b) that tile the steps before the tail, each with its own twin.
+    """Half order on m of the n sub-chains [a, b) that tile the steps before the tail, each with its own twins.
 
         y_b^+ = m + s_{b-1} noise_{b-1}      y_b^- = m - s_{b-1} noise_{b-1}      the same later noises for both
-        g = n/m * sum over [a, b) of   A * (D_theta m_{a -> b})^T noise_{b-1} / s_{b-1},   A = (R^+ - R^-) / 2
+        g = sum over drawn [a, b) of   A * (D_theta m_{a -> b})^T noise_{b-1} / s_{b-1} / pi_{a,b},   A = (R^+ - R^-) / 2
 
     Any reward will do, even a person's answer. All randomness but one noise cancels in A, hence the low variance.
     Unbiased: for the steps before the tail yes, because noise and -noise are equally likely, so g is the mean of the twins' likelihood
@@ -41,13 +36,13 @@ class AntitheticHalfOrder:
 
     def problems(self, chain: DenoisingChain, reward_is_differentiable: bool) -> dict[str, str]:
         settings = self._settings
-        return sub_chains_fit_before_tail(chain, settings.uncovered_tail, settings.sub_chain_length, settings.num_sub_chains)
+        fits = sub_chains_fit_before_tail(chain, settings.uncovered_tail, settings.sub_chain_length, settings.num_sub_chains)
+        return fits | flips_fit(chain, settings.num_flips)
 
-    def estimate(self, chain: DenoisingChain, trajectory: Trajectory, reward: Reward, generator: torch.Generator) -> Estimate:
-        settings = self._settings
+    def estimate(
+        self, chain: DenoisingChain, trajectory: Trajectory, reward: Reward, generator: torch.Generator, memory: Memory = NOTHING
+    ) -> Estimate:
         rewards = measure(reward, trajectory.images, trajectory.condition.prompts)
-        stop = chain.num_steps - settings.uncovered_tail
-        draw = draw_sub_chains(stop, settings.sub_chain_length, settings.num_sub_chains, generator)
-        advantages = [antithetic(chain, trajectory, reward, rewards, sub_chain.interface) for sub_chain in draw.sub_chains]
-        gradient = half_order_gradient(chain, trajectory, draw, advantages, settings.micro_batch_size)
-        return Estimate({"half_order": gradient}, rewards, frozenset(range(stop)))
+        twins = TwinsTerm(self._settings, chain.num_steps - self._settings.uncovered_tail)
+        half_order, memory = twins.gradient(chain, trajectory, reward, rewards, generator, memory)
+        return Estimate({"half_order": half_order}, rewards, frozenset(range(twins.stop)), memory)

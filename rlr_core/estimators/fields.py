@@ -3,18 +3,22 @@
 from typing import Any
 
 from rlr_core.config import setting
+from rlr_core.estimators.advantage import ADVANTAGES
+from rlr_core.estimators.placement import PLACES
 
 
-def first_order_steps() -> Any:  # noqa: ANN401 - a dataclass field
+def first_order_steps(default: int = 4, minimum: int = 1) -> Any:  # noqa: ANN401 - a dataclass field
     """K."""
     return setting(
-        4, "Last steps the reward is propagated back through: more cover more and take more memory.", minimum=1, maximum=1000, symbol="K"
-    )
+        default,
+        "Last steps the reward is propagated back through: more cover more and take more memory.",
+        minimum=minimum, maximum=1000, symbol="K",
+    )  # fmt: skip
 
 
-def sub_chain_length() -> Any:  # noqa: ANN401
+def sub_chain_length(default: int = 4) -> Any:  # noqa: ANN401
     """h."""
-    return setting(4, "Steps that one half-order sub-chain covers.", minimum=1, maximum=1000, symbol="h")
+    return setting(default, "Steps that one half-order sub-chain covers.", minimum=1, maximum=1000, symbol="h")
 
 
 def num_sub_chains() -> Any:  # noqa: ANN401
@@ -24,10 +28,39 @@ def num_sub_chains() -> Any:  # noqa: ANN401
     )
 
 
-def uncovered_tail() -> Any:  # noqa: ANN401
+def num_flips(default: int = 1) -> Any:  # noqa: ANN401
+    """n."""
+    return setting(
+        default,
+        "Twins of each picture and sub-chain, each with another part of the noise flipped: more give less noise and take more time.",
+        minimum=1, maximum=1024, symbol="n",
+    )  # fmt: skip
+
+
+def place() -> Any:  # noqa: ANN401
+    """How sub-chains are drawn."""
+    return setting(
+        "uniform",
+        "Which sub-chains are drawn more often: all alike, or those whose gradients were long so far (weighted back, so the mean stays).",
+        choices=PLACES,
+    )
+
+
+def advantage(default: str = "leave_one_out") -> Any:  # noqa: ANN401
+    """A."""
+    return setting(
+        default,
+        "What a picture's reward is compared with: nothing, or the mean of the other pictures of its prompt (both unbiased); or, biased, "
+        "the mean of the whole batch, or its prompt's mean in units of its prompt's spread.",
+        choices=tuple(ADVANTAGES),
+        symbol="A",
+    )
+
+
+def uncovered_tail(default: int = 4) -> Any:  # noqa: ANN401
     """Steps from the end that are left out."""
     return setting(
-        4,
+        default,
         "Last steps left out: their noise is so small that a likelihood ratio there is all variance, and twins look alike.",
         minimum=0, maximum=1000,
     )  # fmt: skip

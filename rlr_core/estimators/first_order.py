@@ -7,7 +7,7 @@ import torch
 from rlr_core.chain import DenoisingChain, Reward
 from rlr_core.estimators import fields
 from rlr_core.estimators.backpropagation import first_order_gradient
-from rlr_core.estimators.estimate import Estimate
+from rlr_core.estimators.estimate import NOTHING, Estimate, Memory
 from rlr_core.estimators.requirements import differentiable_reward, first_order_fits
 from rlr_core.rewarding import measure
 from rlr_core.sampling import Trajectory
@@ -37,7 +37,9 @@ class FirstOrder:
         fits = first_order_fits(chain, self._settings.first_order_steps, most=chain.num_steps)
         return differentiable_reward("first_order", reward_is_differentiable) | fits
 
-    def estimate(self, chain: DenoisingChain, trajectory: Trajectory, reward: Reward, generator: torch.Generator) -> Estimate:
+    def estimate(
+        self, chain: DenoisingChain, trajectory: Trajectory, reward: Reward, generator: torch.Generator, memory: Memory = NOTHING
+    ) -> Estimate:
         num_steps = self._settings.first_order_steps
         rewards = measure(reward, trajectory.images, trajectory.condition.prompts)
         gradient = first_order_gradient(chain, trajectory, reward, num_steps, self._settings.micro_batch_size)

@@ -1,5 +1,7 @@
 """What estimators require of a chain and a reward; each check returns its problems by setting, empty if there are none."""
 
+from math import prod
+
 from rlr_core.chain import DenoisingChain
 from rlr_core.estimators.sub_chain import tile
 
@@ -65,3 +67,11 @@ def _noise_at_interfaces(chain: DenoisingChain, interfaces: list[int]) -> dict[s
         f"{chain.num_steps}. Leave such last steps to first order (first_order_steps) or uncovered (uncovered_tail), or choose "
         "full_backprop."
     }
+
+
+def flips_fit(chain: DenoisingChain, num_flips: int) -> dict[str, str]:
+    """There are no more flips than elements to flip."""
+    elements = prod(chain.event_shape)
+    if num_flips <= elements:
+        return {}
+    return {"num_flips": f"num_flips = {num_flips}: a state of this model has only {elements} elements to flip. Use at most {elements}."}

@@ -4,7 +4,7 @@ import diffusers.utils.logging
 import transformers.utils.logging
 
 
-def hide_progress_bars() -> None:
-    """No progress bars from diffusers and transformers in this process."""
+def quiet_libraries() -> None:
+    """No progress bars from diffusers and transformers in this process; their advice is off since `rlr_core` was imported."""
     for logging in (diffusers.utils.logging, transformers.utils.logging):
         logging.disable_progress_bar()

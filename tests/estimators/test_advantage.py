@@ -5,7 +5,8 @@ import torch
 
 from rlr_core.chain import Condition
 from rlr_core.errors import RLRError
-from rlr_core.estimators.advantage import antithetic, leave_one_out
+from rlr_core.estimators.advantage import leave_one_out
+from rlr_core.estimators.antithetic import antithetic
 from rlr_core.linear_gaussian import LinearGaussianChain, QuadraticReward
 from rlr_core.rewarding import measure
 from tests.estimators.oracles import batch, float64, pairs_of_prompts, trajectory_from, vector_chain, vector_reward
@@ -24,7 +25,7 @@ def test_a_chain_alone_with_its_prompt_is_compared_with_all_others():
 
 
 def test_leave_one_out_needs_two_chains():
-    with pytest.raises(RLRError, match="baseline = leave_one_out: the batch holds 1 picture"):
+    with pytest.raises(RLRError, match="advantage = leave_one_out: the batch holds 1 picture"):
         leave_one_out(float64([1.0]), ["a"])
 
 

@@ -125,14 +125,14 @@ TILINGS = [
 ]
 
 
-@pytest.mark.parametrize("baseline", ["none", "leave_one_out"])
+@pytest.mark.parametrize("advantage", ["none", "leave_one_out"])
 @pytest.mark.parametrize(("length", "tail", "tiling"), TILINGS)
-def test_half_order(drawn, length, tail, tiling, baseline):
+def test_half_order(drawn, length, tail, tiling, advantage):
     chain, trajectory, states, noises = drawn
-    settings = {"sub_chain_length": length, "num_sub_chains": len(tiling), "uncovered_tail": tail, "baseline": baseline}
+    settings = {"sub_chain_length": length, "num_sub_chains": len(tiling), "uncovered_tail": tail, "advantage": advantage}
     rewards = [reward_of(row[T]) for row in states]
     partner = [1, 0, 3, 2]
-    advantages = [rewards[i] - (rewards[partner[i]] if baseline == "leave_one_out" else 0) for i in range(4)]
+    advantages = [rewards[i] - (rewards[partner[i]] if advantage == "leave_one_out" else 0) for i in range(4)]
     expected = sum(
         mean_over([half_order_by_hand(states[i], noises[i], first, stop, advantages[i]) for i in range(4)]) for first, stop in tiling
     )
@@ -179,7 +179,7 @@ def test_a_neighbours_noise_would_be_caught(drawn, shift):
     chain, trajectory, states, noises = drawn
     rewards = scalar_reward()(trajectory.images, trajectory.condition.prompts)
     advantage = leave_one_out(rewards, trajectory.condition.prompts)
-    draw = Draw((SubChain(2, 3),), weight=1.0)
+    draw = Draw((SubChain(2, 3),), weights=(1.0,))
     right = half_order_gradient(chain, trajectory, draw, [advantage], 4)
     by_hand = mean_over([half_order_by_hand(states[i], noises[i], 2, 3, float(advantage[i])) for i in range(4)])
     torch.testing.assert_close(flat(right), by_hand, **EXACT)
