@@ -41,12 +41,9 @@ def add_settings(parser: argparse.ArgumentParser, kind: type, defaults: Any = No
     """One flag a number of the settings, with its help, range and unit; absent flags stay None."""
     hints = get_type_hints(kind)
     for each in fields(kind):
-        if "about" not in each.metadata or each.name in OWN_FLAGS:
+        if "about" not in each.metadata or each.name in OWN_FLAGS or hints[each.name] not in (int, float, str):
             continue
         known = about(each)
-        if hints[each.name] is bool:
-            parser.add_argument(f"--{each.name.replace('_', '-')}", action="store_true", default=None, help=known.help)
-            continue
         span = "" if known.minimum is None else f" From {known.minimum:g} to {known.maximum:g}"
         default = getattr(defaults, each.name, each.default)
         text = f"{known.help}{span}{f' {known.unit}' if known.unit else ''}. Default {default}.".replace("%", "%%")

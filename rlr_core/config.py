@@ -79,8 +79,11 @@ class RoundConfig:
         "How much further from the base model this round may move, in added divergence a trajectory. The round ends when it is spent.",
         minimum=0.0, maximum=1e6, unit="nats",
     )  # fmt: skip
-    gradient_checkpointing: bool = setting(
-        False, "Compute steps again for their derivatives instead of keeping them: less memory, about a third more time; same result."
+    gradient_checkpointing: str = setting(
+        AUTOMATIC,
+        "Compute steps again for their derivatives instead of keeping them: less memory, a third more time, the same result. Automatic "
+        "does so for large models.",
+        choices=(AUTOMATIC, "always", "never"),
     )
     memory_budget: float = setting(
         0.0,

@@ -233,7 +233,8 @@ class Engine:
         (_, config), folder = record.lesson, self._store.round_folder(record.id)
         seed = derive_seed(session.seed, "round", record.number, config.seed) % 2**31
         model = self.load(session)
-        chain = self._chain(session, model, check, config.gradient_checkpointing)
+        choice = config.gradient_checkpointing
+        chain = self._chain(session, model, check, choice == "always" or (choice == AUTOMATIC and model.is_large))
         reward = self.reward(record)
         if config.memory_budget > 0:
             config = self._within_memory(session, model, chain, config, reward.is_differentiable)
@@ -262,10 +263,9 @@ class Engine:
         rows = min(settings.get("micro_batch_size", config.batch_size), config.batch_size)
         prompts = draw_prompts(session.prompts, rows, config.seed)
         trajectory = sample(chain, model.condition(prompts, session.sampler), image_generators(config.seed, "memory", count=rows))
-        tail = settings.get("first_order_steps", settings.get("uncovered_tail", 0))
-        length = fitting_length(
-            measure_step_bytes(chain, trajectory), config.memory_budget, chain.num_steps, max(chain.num_steps - tail, 1)
-        )
+        # A first-order part without a length of its own takes half of the steps.
+        tail = settings.get("first_order_steps", settings.get("uncovered_tail", 0)) or chain.num_steps // 2
+        length = fitting_length(measure_step_bytes(chain, trajectory), config.memory_budget, chain.num_steps, chain.num_steps - tail)
         return replace(config, estimator_settings={**config.estimator_settings, "sub_chain_length": length})
 
     def _state(self, session: SessionRecord, record: RoundRecord, round_: Round) -> RoundState:

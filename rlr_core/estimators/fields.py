@@ -7,12 +7,12 @@ from rlr_core.estimators.advantage import ADVANTAGES
 from rlr_core.estimators.placement import PLACES
 
 
-def first_order_steps(default: int = 4, minimum: int = 1) -> Any:  # noqa: ANN401 - a dataclass field
+def first_order_steps(default: int = 4) -> Any:  # noqa: ANN401 - a dataclass field
     """K."""
     return setting(
         default,
         "Last steps the reward is propagated back through: more cover more and take more memory.",
-        minimum=minimum, maximum=1000, symbol="K",
+        minimum=1, maximum=1000, symbol="K",
     )  # fmt: skip
 
 
@@ -28,10 +28,10 @@ def num_sub_chains() -> Any:  # noqa: ANN401
     )
 
 
-def num_flips(default: int = 1) -> Any:  # noqa: ANN401
+def num_flips() -> Any:  # noqa: ANN401
     """n."""
     return setting(
-        default,
+        1,
         "Twins of each picture and sub-chain, each with another part of the noise flipped: more give less noise and take more time.",
         minimum=1, maximum=1024, symbol="n",
     )  # fmt: skip

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from rlr_core.chain import DenoisingChain, Reward
-from rlr_core.estimators import fields
+from rlr_core.config import setting
 from rlr_core.estimators.backpropagation import first_order_gradient
 from rlr_core.estimators.estimate import NOTHING, Estimate, Memory
 from rlr_core.estimators.requirements import differentiable_reward, first_order_fits, flips_fit, sub_chains_fit
@@ -18,7 +18,11 @@ from rlr_core.sampling import Trajectory
 class RLRAntitheticSettings(TwinsSettings):
     """Where first order ends and half order begins, and which sub-chains and twins."""
 
-    first_order_steps: int = fields.first_order_steps()
+    first_order_steps: int = setting(
+        0,
+        "Last steps the reward is propagated back through: more give less noise and take more memory; 0 takes half of all steps.",
+        minimum=0, maximum=1000, symbol="K",
+    )  # fmt: skip
 
 
 class RLRAntithetic:
@@ -36,19 +40,22 @@ class RLRAntithetic:
         self._settings = settings
 
     def problems(self, chain: DenoisingChain, reward_is_differentiable: bool) -> dict[str, str]:
-        settings = self._settings
-        stop = chain.num_steps - settings.first_order_steps
-        fits = first_order_fits(chain, settings.first_order_steps, most=chain.num_steps - 1) or sub_chains_fit(
-            chain, stop, settings.sub_chain_length, settings.num_sub_chains
+        settings, first_order_steps = self._settings, self._first_order_steps(chain)
+        fits = first_order_fits(chain, first_order_steps, most=chain.num_steps - 1) or sub_chains_fit(
+            chain, chain.num_steps - first_order_steps, settings.sub_chain_length, settings.num_sub_chains
         )
         return differentiable_reward("rlr_antithetic", reward_is_differentiable) | fits | flips_fit(chain, settings.num_flips)
 
     def estimate(
         self, chain: DenoisingChain, trajectory: Trajectory, reward: Reward, generator: torch.Generator, memory: Memory = NOTHING
     ) -> Estimate:
-        settings = self._settings
         rewards = measure(reward, trajectory.images, trajectory.condition.prompts)
-        first_order = first_order_gradient(chain, trajectory, reward, settings.first_order_steps, settings.micro_batch_size)
-        twins = TwinsTerm(settings, chain.num_steps - settings.first_order_steps)
+        first_order_steps = self._first_order_steps(chain)
+        first_order = first_order_gradient(chain, trajectory, reward, first_order_steps, self._settings.micro_batch_size)
+        twins = TwinsTerm(self._settings, chain.num_steps - first_order_steps)
         half_order, memory = twins.gradient(chain, trajectory, reward, rewards, generator, memory)
         return Estimate({"first_order": first_order, "half_order": half_order}, rewards, frozenset(range(chain.num_steps)), memory)
+
+    def _first_order_steps(self, chain: DenoisingChain) -> int:
+        """K."""
+        return self._settings.first_order_steps or chain.num_steps // 2

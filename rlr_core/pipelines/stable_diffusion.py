@@ -18,6 +18,8 @@ from rlr_core.pipelines.device import state_dtype
 
 # Texts whose embeddings are kept; one of Stable Diffusion 1.5 takes 240 kB.
 KEPT_TEXTS = 512
+# The embedded model's network has 17 million parameters, Stable Diffusion's 860 million.
+LARGE = 100_000_000
 
 
 class StableDiffusionChain:
@@ -111,6 +113,11 @@ class BaseModel:
             part.requires_grad_(False).eval()
         self._adapter = Adapter(pipeline.unet, adapter)
         self._embed = lru_cache(KEPT_TEXTS)(self._encode)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether a few differentiated steps may fill the memory: more than LARGE parameters in the network."""
+        return sum(parameter.numel() for parameter in self.pipeline.unet.parameters()) > LARGE
 
     def chain(self, sampler: SamplerConfig) -> StableDiffusionChain:
         """The model as a chain; its settings are fixed from here on."""

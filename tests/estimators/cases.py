@@ -25,6 +25,7 @@ SETTINGS: dict[str, list[dict]] = {
         {"sub_chain_length": 1, "num_sub_chains": 2, "uncovered_tail": 0, "place": "gradient_norm"},
     ],
     "rlr_antithetic": [
+        {"sub_chain_length": 1},
         {"first_order_steps": 1, "sub_chain_length": 1, "num_sub_chains": 1},
         {"first_order_steps": 1, "sub_chain_length": 2, "num_sub_chains": 2},
         {"first_order_steps": 1, "sub_chain_length": 3, "num_sub_chains": 1},
