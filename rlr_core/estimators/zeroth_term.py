@@ -56,16 +56,23 @@ def make_rule(settings: PerturbationSettings) -> PerturbationRule:
 
 def perturbation_problems(settings: PerturbationSettings) -> dict[str, str]:
     """Why these settings cannot work together, by setting."""
-    try:
-        rule = make_rule(settings)
-    except InvalidSettings as error:
-        return error.problems
-    if rule.needs_curvature and settings.comparison != "two_sided":
-        return {
-            "comparison": f"comparison = {settings.comparison}: the rule {settings.rule} learns the curvature from both sides of the "
-            "parameters. Use two_sided, or another rule."
-        }
-    return {}
+    found: dict[str, str] = {}
+    if isinstance(settings.rule_settings, Mapping):
+        try:
+            make_rule(settings)
+        except InvalidSettings as error:
+            found |= error.problems
+    else:
+        found["rule_settings"] = (
+            f"rule_settings = {settings.rule_settings!r}: the rule's own settings are values by name. "
+            'Write them like {"name": value}, or leave them out.'
+        )
+    if make_rule(PerturbationSettings(rule=settings.rule)).needs_curvature and settings.comparison != "two_sided":
+        found["comparison"] = (
+            f"comparison = {settings.comparison}: the rule {settings.rule} learns the curvature from both sides of the parameters. "
+            "Use two_sided, or another rule."
+        )
+    return found
 
 
 class ZerothTerm:

@@ -8,79 +8,17 @@ import torch
 from rlr_core.estimators.advantage import leave_one_out
 from rlr_core.estimators.likelihood_ratio import half_order_gradient
 from rlr_core.estimators.sub_chain import Draw, SubChain
-from tests.estimators.cases import make
-from tests.estimators.oracles import (
-    DRIFT,
-    LINEAR,
-    OFFSET,
-    QUADRATIC,
-    STD,
-    WEIGHT,
-    batch,
-    flat,
-    pairs_of_prompts,
-    scalar_chain,
-    scalar_reward,
+from tests.estimators.by_hand import (
+    EXACT,
+    T,
+    antithetic_by_hand,
+    estimate,
+    first_order_by_hand,
+    half_order_by_hand,
+    mean_over,
+    reward_of,
 )
-
-T = len(STD)
-EXACT = {"rtol": 1e-12, "atol": 1e-12}
-
-
-def reward_of(y):
-    return LINEAR * y + QUADRATIC * y * y / 2
-
-
-def steps_from(y, first, noises):
-    """y_first .. y_T in plain numbers."""
-    states = [y]
-    for k in range(first, T):
-        states.append((DRIFT[k] + WEIGHT) * states[-1] + OFFSET + STD[k] * noises[k])
-    return states
-
-
-def sensitivity(states, first, stop):
-    """d y_stop / d (theta_0, theta_1) through the steps first .. stop-1: u_{k+1} = (a_k + theta_0) u_k + (y_k, 1)."""
-    u = (0.0, 0.0)
-    for k in range(first, stop):
-        slope = DRIFT[k] + WEIGHT
-        u = (slope * u[0] + states[k], slope * u[1] + 1.0)
-    return u
-
-
-def first_order_by_hand(states, num_steps):
-    slope = LINEAR + QUADRATIC * states[T]
-    return [slope * u for u in sensitivity(states, T - num_steps, T)]
-
-
-def half_order_by_hand(states, noises, first, stop, advantage):
-    factor = advantage * noises[stop - 1] / STD[stop - 1]
-    return [factor * u for u in sensitivity(states, first, stop)]
-
-
-def antithetic_by_hand(states, noises, first, stop):
-    mean = (DRIFT[stop - 1] + WEIGHT) * states[stop - 1] + OFFSET
-    twin = steps_from(mean - STD[stop - 1] * noises[stop - 1], stop, noises)[-1]
-    return half_order_by_hand(states, noises, first, stop, (reward_of(states[T]) - reward_of(twin)) / 2)
-
-
-def mean_over(rows):
-    return torch.tensor(rows, dtype=torch.float64).mean(0)
-
-
-@pytest.fixture
-def drawn():
-    """A chain, a batch of four, and the same batch in plain numbers."""
-    chain = scalar_chain()
-    trajectory = batch(chain, pairs_of_prompts(4), torch.Generator().manual_seed(3))
-    noises = trajectory.noises.flatten(1).T.tolist()
-    starts = trajectory.states[0].flatten().tolist()
-    return chain, trajectory, [steps_from(y, 0, row) for y, row in zip(starts, noises, strict=True)], noises
-
-
-def estimate(name, settings, chain, trajectory, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return make(name, settings).estimate(chain, trajectory, scalar_reward(), generator)
+from tests.estimators.oracles import DRIFT, LINEAR, QUADRATIC, WEIGHT, flat, scalar_reward
 
 
 def test_chain_is_the_formula(drawn):

@@ -74,6 +74,41 @@ def test_a_stopped_and_resumed_round_equals_an_uninterrupted_one(studio, session
     assert resumed.anchor == whole.anchor
 
 
+REMEMBERING = {"place": "gradient_norm", "rule": "hizoo", "rule_settings": {"smoothing": 0.1}}
+
+
+def test_a_resumed_round_remembers_what_its_estimator_had_learned(studio, session, tiny_folder, learned):
+    """RLR with a learned placement and a running curvature: the memory is in the round's state, and the resumed round goes on from it."""
+    config = replace(LEARNING, estimator="rlr", estimator_settings=REMEMBERING, num_updates=4)
+    whole = state_of(studio, learned(session, config))
+    curvatures = [tensor for name, tensor in whole.memory.items() if name.startswith("rule/")]
+    assert len(curvatures) == len(whole.memory) - 1
+    assert (whole.memory["place/squared_norms"] > 0).sum() >= 2
+    assert all(tensor.max() > tensor.min() for tensor in curvatures)
+    twin = studio.create_session(str(tiny_folder), session.record.prompts, seed=3, sampler=session.record.sampler)
+    job = twin.start_round(config)
+    record = twin.rounds()[-1]
+    check = job.check
+
+    def stop_in_the_third_update() -> None:
+        if len(studio.store.series(record.id, "kl")) == 2:
+            job.stop()
+        check()
+
+    job.check = stop_in_the_third_update
+    job.wait()
+    halfway = state_of(studio, record.id)
+    assert (twin.round(record.id).status, halfway.update) == ("stopped", 2)
+    assert not same(halfway.memory, whole.memory)
+    twin.resume_round(record.id).wait()
+    resumed = state_of(studio, record.id)
+    assert (twin.round(record.id).status, resumed.update) == ("done", 4)
+    assert same(resumed.memory, whole.memory)
+    assert same(resumed.adapter, whole.adapter)
+    assert same(resumed.optimizer, whole.optimizer)
+    assert resumed.anchor == whole.anchor
+
+
 def test_a_stop_ends_within_one_denoising_step(studio, session):
     steps_after_stop = 0
     job = session.start_round(replace(LEARNING, num_updates=1000))
@@ -163,6 +198,10 @@ def test_the_base_model_with_a_fresh_adapter_is_the_base_model(studio, session):
     [
         ({"reward": "jpeg_size", "estimator": "rlr_antithetic"}, "cannot be differentiated"),
         ({"estimator": "antithetic_half_order", "estimator_settings": {"sub_chain_length": 99}}, "sub_chain_length = 99"),
+        (
+            {"estimator": "rlr", "estimator_settings": {"rule": "hizoo", "rule_settings": {"window": 3}}},
+            "known are is_preconditioned, smoothing",
+        ),
     ],
 )
 def test_what_cannot_work_fails_with_a_sentence_and_keeps_the_base(session, change, words):

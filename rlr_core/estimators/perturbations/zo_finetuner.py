@@ -11,6 +11,10 @@ from rlr_core.estimators.estimate import Gradient, Memory
 from rlr_core.estimators.perturbations.rule import Direction, Probe, mean_of_squares, mean_slope, unit_normal
 
 INPUTS, HIDDEN = 4, 8
+# The ascent is divided by s: a scale that could shrink without end would drown the gradient in noise.
+LARGEST_LOG_SCALE = 2.0
+LARGEST_SQUARE = 10.0
+FORGETTING = 0.1
 WEIGHTS = {"w1": (HIDDEN, INPUTS), "b1": (HIDDEN,), "w2": (HIDDEN,)}
 
 
@@ -24,12 +28,13 @@ class ZOFinetunerSettings:
 class ZOFinetuner:
     """Matrix b is perturbed by s_b z_b, where s_b comes from its own network; the whole keeps the length of a plain perturbation.
 
-        log s_b = w2_b . tanh(W1_b x_b + b1_b),   x_b = (mean and log spread of the matrix, the last two rewards)
+        log s_b = 2 tanh(w2_b . tanh(W1_b x_b + b1_b) / 2),   x_b = (mean and log spread of the matrix, the last two rewards)
         s normalised so that   sum_b d_b s_b^2 = d   (||Sigma||_F = sqrt(d)),   offset = s z,   ascent = z / s
 
     The networks climb the expected squared slope, sum_b s_b^2 ||grad_b||^2, whose unknown terms follow from the slopes themselves:
-    E[slope^2 (||z_b||^2 - d_b)] = 2 s_b^2 ||grad_b||^2. (The paper trains them beforehand by backpropagation through a loss, which a
-    black box does not have.) They start out at s = 1.
+    E[slope^2 (||z_b||^2 - d_b)] = 2 s_b^2 ||grad_b||^2. Slopes count in units of the earlier estimates' mean square: in units of its own, a
+    single slope would tell nothing. (The paper trains them beforehand by backpropagation through a loss, which a black box does not have.)
+    They start out at s = 1.
     Unbiased: for the smoothed objective yes, because s depends on earlier estimates only and E[ascent offset^T] = I.
     """
 
@@ -46,12 +51,16 @@ class ZOFinetuner:
 
     def combine(self, parameters: Sequence[Tensor], probes: Sequence[Probe], memory: Memory) -> tuple[Gradient, Memory]:
         sizes = _sizes(parameters)
-        excess = sum(
-            probe.weight * probe.slope**2 * (_sums(mean_of_squares(probe)) - sizes) for probe in probes
-        ) / max(sum(probe.weight * probe.slope**2 for probe in probes), 1e-300)  # fmt: skip
+        newest = torch.tensor([sum(probe.weight * probe.slope**2 for probe in probes)], dtype=torch.float64)
+        typical = memory.get("mean_square", newest)
+        unit = max(float(typical), 1e-300)
+        # E[||z_b||^2 - d_b] = 0, so the 1 is a baseline, and an outlier may be cut: any rising function of slope^2 tells the same way.
+        excess = torch.stack([
+            probe.weight * (min(probe.slope**2 / unit, LARGEST_SQUARE) - 1) * (_sums(mean_of_squares(probe)) - sizes) for probe in probes
+        ]).sum(0)  # fmt: skip
         networks = {name: tensor.requires_grad_() for name, tensor in _networks(len(sizes), memory).items()}
-        # d/d log s_b of the expected squared slope, in units of the slope's own square.
-        objective = (torch.as_tensor(excess).detach() * _scales(parameters, memory, networks).log()).sum()
+        # d/d log s_b of the expected squared slope.
+        objective = (excess * _scales(parameters, memory, networks).log()).sum()
         ascent = torch.autograd.grad(objective, list(networks.values()))
         length = max(float(sum(tensor.square().sum() for tensor in ascent)) ** 0.5, 1.0)
         kept = {
@@ -59,6 +68,7 @@ class ZOFinetuner:
             for (name, tensor), step in zip(networks.items(), ascent, strict=True)
         }
         reward = torch.tensor([sum(probe.weight * probe.reward for probe in probes)], dtype=torch.float64)
+        kept["mean_square"] = (1 - FORGETTING) * typical + FORGETTING * newest
         return mean_slope(probes), {**kept, "rewards": torch.cat([_rewards(memory), reward])[-2:]}
 
 
@@ -74,7 +84,7 @@ def _scales(parameters: Sequence[Tensor], memory: Memory, networks: dict[str, Te
     """s, one a matrix, shape (matrices,), differentiable in the networks."""
     inputs = _inputs(parameters, memory)
     hidden = torch.tanh(torch.einsum("bhi,bi->bh", networks["w1"], inputs) + networks["b1"])
-    raw = (networks["w2"] * hidden).sum(1).exp()
+    raw = (LARGEST_LOG_SCALE * torch.tanh((networks["w2"] * hidden).sum(1) / LARGEST_LOG_SCALE)).exp()
     sizes = _sizes(parameters)
     return raw * (sizes.sum() / (sizes * raw.square()).sum()).sqrt()
 
