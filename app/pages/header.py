@@ -40,7 +40,7 @@ def steps(session: Session) -> list[Step]:
     """How far the session is, step by step."""
     answers, latest, current = session.num_answers(), session.rounds()[-1], session.current_round()
     has_pictures, is_learning = bool(session.previews(1)), latest.status in LIVE
-    has_ended = latest.number > 0 and not is_learning
+    has_ended = latest.number > 0 and not is_learning and latest.status != "failed"
     return [
         Step("model", "Model", short_name(session.record.base_model, BASE_MODELS), "done" if has_pictures else ""),
         Step("rate", "Rate", count(answers, "answer"), "done" if answers else ""),

@@ -86,6 +86,8 @@ def _resume(round_: RoundRecord) -> str:
 
 def strip(rows: Sequence[StripRow], is_live: bool, kind: str = "strip") -> str:
     """The same prompts and seeds before and after, side by side; while the round is live, missing pictures are still to come."""
+    if not is_live and not any(row.before or row.after for row in rows):
+        return ""
     return f'<div class="{kind}">{items(_pair(row, is_live) for row in rows)}</div>' if rows else ""
 
 
@@ -104,10 +106,11 @@ def _no_picture(when: str, is_live: bool) -> str:
 
 def live_strip(rows: Sequence[StripRow], is_live: bool) -> str:
     """The strip with its heading, for the page of a running round."""
-    if not rows:
+    pictures = strip(rows, is_live)
+    if not pictures:
         return ""
     note = "Same prompts, same noise: whatever differs was learned."
-    return f'<section class="panel"><h3>Before and after</h3><p class="quiet small">{note}</p>{strip(rows, is_live)}</section>'
+    return f'<section class="panel"><h3>Before and after</h3><p class="quiet small">{note}</p>{pictures}</section>'
 
 
 def verdict(round_: RoundRecord | None, current: RoundRecord, rows: Sequence[StripRow], sentence: str) -> str:

@@ -166,6 +166,13 @@ def test_a_round_that_came_nearer_to_the_base_model_shows_no_negative_divergence
     assert (meter["aria-valuenow"], meter["aria-valuemax"]) == ("18.5", "120")
 
 
+def test_a_round_that_failed_before_its_first_picture_shows_no_empty_places():
+    rows = [StripRow("a cat", 7, None, None), StripRow("a dog", 8, None, None)]
+    assert rounds.live_strip(rows, is_live=False) == ""
+    assert rounds.live_strip(rows, is_live=True).count("being made") == 4
+    assert "not made" in rounds.live_strip([StripRow("a cat", 7, IMAGE, None)], is_live=False)
+
+
 def test_only_other_sessions_are_offered():
     records = [session_record(id="one"), session_record(id="two")]
     assert Page(models.sessions(records, "one")).all("button")[0]["data-session"] == "two"
