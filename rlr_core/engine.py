@@ -269,8 +269,8 @@ class Engine:
         rows = min(settings.get("micro_batch_size", config.batch_size), config.batch_size)
         prompts = draw_prompts(session.prompts, rows, config.seed)
         trajectory = sample(chain, model.condition(prompts, session.sampler), image_generators(config.seed, "memory", count=rows))
-        # A first-order part without a length of its own takes half of the steps.
-        tail = settings.get("first_order_steps", settings.get("uncovered_tail", 0)) or chain.num_steps // 2
+        # A first-order part that chooses its own length leaves two fifths of the steps.
+        tail = settings.get("first_order_steps", settings.get("uncovered_tail", 0)) or round(0.6 * chain.num_steps)
         length = fitting_length(measure_step_bytes(chain, trajectory), config.memory_budget, chain.num_steps, chain.num_steps - tail)
         return replace(config, estimator_settings={**config.estimator_settings, "sub_chain_length": length})
 

@@ -13,6 +13,9 @@ from rlr_core.estimators.twins_term import TwinsSettings, TwinsTerm
 from rlr_core.rewarding import measure
 from rlr_core.sampling import Trajectory
 
+# Variance times seconds on the embedded model falls with K all the way to T, and memory grows: docs/claims.md has both.
+OWN_SHARE = 0.6
+
 
 @dataclass(frozen=True)
 class RLRAntitheticSettings(TwinsSettings):
@@ -20,7 +23,7 @@ class RLRAntitheticSettings(TwinsSettings):
 
     first_order_steps: int = setting(
         0,
-        "Last steps the reward is propagated back through: more give less noise and take more memory; 0 takes half of all steps.",
+        "Last steps the reward is propagated back through: more give less noise and take more memory; 0 takes 60 % of all steps.",
         minimum=0, maximum=1000, symbol="K",
     )  # fmt: skip
 
@@ -57,5 +60,6 @@ class RLRAntithetic:
         return Estimate({"first_order": first_order, "half_order": half_order}, rewards, frozenset(range(chain.num_steps)), memory)
 
     def _first_order_steps(self, chain: DenoisingChain) -> int:
-        """K."""
-        return self._settings.first_order_steps or chain.num_steps // 2
+        """K; of itself it leaves room for one sub-chain at least."""
+        own = min(round(OWN_SHARE * chain.num_steps), chain.num_steps - self._settings.sub_chain_length)
+        return self._settings.first_order_steps or max(own, 1)
