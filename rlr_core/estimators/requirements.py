@@ -37,8 +37,8 @@ def sub_chains_fit_before_tail(chain: DenoisingChain, uncovered_tail: int, lengt
 
 
 def sub_chains_fit(chain: DenoisingChain, stop: int, length: int, count: int) -> dict[str, str]:
-    """Steps 0 .. stop-1 (stop > 0) hold the sub-chains, and each ends with noise to divide by."""
-    found = {}
+    """Steps 0 .. stop-1 (stop > 0) hold the sub-chains, and each ends with noise to divide by; a length of 0 is one of all steps."""
+    found, length = {}, length or stop
     if length > stop:
         found["sub_chain_length"] = (
             f"sub_chain_length = {length}: half order covers {stop} of the chain's {chain.num_steps} steps, so a sub-chain "

@@ -61,5 +61,5 @@ class RLRAntithetic:
 
     def _first_order_steps(self, chain: DenoisingChain) -> int:
         """K; of itself it leaves room for one sub-chain at least."""
-        own = min(round(OWN_SHARE * chain.num_steps), chain.num_steps - self._settings.sub_chain_length)
+        own = min(round(OWN_SHARE * chain.num_steps), chain.num_steps - (self._settings.sub_chain_length or 1))
         return self._settings.first_order_steps or max(own, 1)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from rlr_core.chain import DenoisingChain, Reward
+from rlr_core.config import setting
 from rlr_core.estimators import fields
 from rlr_core.estimators.accumulate import weighted_sum
 from rlr_core.estimators.antithetic import antithetic, deal
@@ -19,7 +20,12 @@ from rlr_core.sampling import Trajectory
 class TwinsSettings:
     """Which sub-chains are drawn, and how many twins each picture gets."""
 
-    sub_chain_length: int = fields.sub_chain_length()
+    sub_chain_length: int = setting(
+        4,
+        "Steps that one half-order sub-chain covers: longer ones take more memory and have less noise where a reward is rough; 0 makes "
+        "one of them all.",
+        minimum=0, maximum=1000, symbol="h",
+    )  # fmt: skip
     num_sub_chains: int = fields.num_sub_chains()
     num_flips: int = fields.num_flips()
     place: str = fields.place()
@@ -31,7 +37,7 @@ class TwinsTerm:
 
     def __init__(self, settings: TwinsSettings, stop: int) -> None:
         self._settings = settings
-        self._placement = Placement(settings.place, stop, settings.sub_chain_length)
+        self._placement = Placement(settings.place, stop, settings.sub_chain_length or stop)
         self.stop = stop
 
     def gradient(  # noqa: PLR0913 - an estimator's own arguments, and the rewards that it has already

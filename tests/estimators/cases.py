@@ -22,6 +22,7 @@ SETTINGS: dict[str, list[dict]] = {
         {"sub_chain_length": 4, "num_sub_chains": 1, "uncovered_tail": 0},
         {"sub_chain_length": 2, "num_sub_chains": 1, "uncovered_tail": 2},
         {"sub_chain_length": 3, "num_sub_chains": 1, "uncovered_tail": 1},
+        {"sub_chain_length": 0, "num_sub_chains": 1, "uncovered_tail": 1},
         {"sub_chain_length": 1, "num_sub_chains": 2, "uncovered_tail": 0, "place": "gradient_norm"},
     ],
     "rlr_antithetic": [
