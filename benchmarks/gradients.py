@@ -11,6 +11,9 @@ the same batch, and F the mean gradient of a batch's prompt:
     cosine              of the mean estimate and F; none where the estimate is too noisy to tell
     variance_seconds    relative variance * seconds a sample: what a given accuracy costs; lower is better
 
+A reward without derivative has no reference: the relative variance is then in terms of the estimator's own mean, and there is no bias_z
+and no cosine.
+
 Seconds and network evaluations include the sampling of the trajectory, which every estimator needs. Errors are standard errors from the
 jackknife over batches.
 """
@@ -42,7 +45,7 @@ class Figures:
 
     estimator: str
     unbiased: bool
-    bias_z: float
+    bias_z: float | None
     relative_variance: float
     relative_variance_error: float
     cosine: float | None
@@ -54,12 +57,12 @@ class Figures:
 
 @dataclass(frozen=True)
 class Batches:
-    """The trajectories that all estimators get, what sampling one cost, and full backpropagation's estimates, shape (n, P)."""
+    """The trajectories that all estimators get, what sampling one cost, and full backpropagation's estimates, shape (n, P), if any."""
 
     trajectories: tuple[Trajectory, ...]
     seconds_per_sample: float
     evaluations_per_sample: float
-    reference: Tensor
+    reference: Tensor | None
 
     @property
     def size(self) -> int:
@@ -89,6 +92,8 @@ def draw_batches(scene: Scene, seed: int, count: int, size: int) -> Batches:
     trajectories = tuple(scene.batch(seed, number, size) for number in range(count))
     seconds = (time.perf_counter() - started) / (count * size)
     evaluations = (scene.chain.network_evaluations - before) / (count * size)
+    if not scene.reward.is_differentiable:
+        return Batches(trajectories, seconds, evaluations, None)
     estimator = Variant("full_backprop").make(scene.chain, scene.reward)
     reference = [flat(estimator.estimate(scene.chain, each, scene.reward, generator(seed, "reference")).gradient) for each in trajectories]
     return Batches(trajectories, seconds, evaluations, torch.stack(reference))
@@ -138,7 +143,8 @@ def scatter(rows: Tensor) -> float:
 
 def relative_variance(estimates: Tensor, batches: Batches) -> tuple[float, float]:
     """B E||g - E g||^2 / ||F||^2 over the prompts, and its jackknife error."""
-    groups = list(zip(by_prompt(estimates, batches), by_prompt(batches.reference, batches), strict=True))
+    reference = estimates if batches.reference is None else batches.reference
+    groups = list(zip(by_prompt(estimates, batches), by_prompt(reference, batches), strict=True))
 
     def value(left_out: int | None) -> float:
         kept = [(_without(g, left_out), _without(f, left_out)) for g, f in groups]
@@ -153,12 +159,14 @@ def _without(rows: Tensor, index: int | None) -> Tensor:
     return rows if index is None else torch.cat([rows[:index], rows[index + 1 :]])
 
 
-def bias_z(scene: Scene, estimates: Tensor, batches: Batches) -> float:
-    """How many standard errors the mean lies from the truth."""
+def bias_z(scene: Scene, estimates: Tensor, batches: Batches) -> float | None:
+    """How many standard errors the mean lies from the truth; None where there is nothing to compare with."""
     count = len(estimates)
     if isinstance(scene.reward, QuadraticReward):
         exact = flat(scene.chain.unmetered.exact_gradient(scene.reward))
         return float(((estimates.mean(0) - exact).abs() / (estimates.std(0) / count**0.5 + 1e-12)).max())
+    if batches.reference is None:
+        return None
     along = []
     for own, reference in zip(by_prompt(estimates, batches), by_prompt(batches.reference, batches), strict=True):
         for index in range(len(own)):
@@ -170,6 +178,8 @@ def bias_z(scene: Scene, estimates: Tensor, batches: Batches) -> float:
 
 def cosine(estimates: Tensor, batches: Batches) -> float | None:
     """Of the estimates' mean and the reference's, prompt by prompt; None where the mean's length cannot be told from noise."""
+    if batches.reference is None:
+        return None
     found = []
     for own, reference in zip(by_prompt(estimates, batches), by_prompt(batches.reference, batches), strict=True):
         length, full = squared_length(own), squared_length(reference)
@@ -204,8 +214,9 @@ HEAD = f"{'estimator':58} {'unbiased':8} {'bias z':>8} {'rel. var.':>12} {'±':>
 def line(row: Figures) -> str:
     """A line of the table."""
     similar = "–" if row.cosine is None else f"{row.cosine:.2f}"
+    bias = "–" if row.bias_z is None else f"{row.bias_z:.1f}"
     return (
-        f"{row.estimator[:58]:58} {'yes' if row.unbiased else 'no':8} {row.bias_z:8.1f} {row.relative_variance:12.4g} "
+        f"{row.estimator[:58]:58} {'yes' if row.unbiased else 'no':8} {bias:>8} {row.relative_variance:12.4g} "
         f"{row.relative_variance_error:9.2g} {similar:>6} {row.network_evaluations:6.0f} {row.seconds_per_sample:7.3f} "
         f"{row.peak_bytes / 1e6:6.1f} {row.variance_seconds:11.4g}"
     )
@@ -239,7 +250,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="launch.py bench gradients", description=__doc__.splitlines()[0])
     made.add_argument("--chain", default="emoji", help="linear-gaussian, or a base model. Default emoji.")
     made.add_argument("--estimators", nargs="+", default=[], metavar="NAME[:KEY=VALUE,...]", help="Default: one line for each kind.")
-    made.add_argument("--reward", default="colourfulness", help="A differentiable reward. Default colourfulness.")
+    made.add_argument("--reward", default="colourfulness", help="Of the built-in ones. Default colourfulness.")
     made.add_argument("--steps", type=int, default=20, help="Denoising steps. Default 20.")
     made.add_argument("--samples", type=int, default=128, help="Trajectories an estimator gets. Default 128.")
     made.add_argument("--batch-size", type=int, default=8, help="Trajectories an estimate is made from. Default 8.")
