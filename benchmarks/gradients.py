@@ -232,7 +232,7 @@ def plot(rows: Sequence[Figures], path: Path, title: str) -> None:
     colours = ["#4f46e5" if row.unbiased else "#b8b8c8" for row in rows]
     axes.barh([row.estimator for row in rows], [row.variance_seconds for row in rows], color=colours)
     axes.set_xscale("log")
-    axes.set_xlabel("relative variance × seconds a sample (lower is better; grey: biased)")
+    axes.set_xlabel("relative variance × seconds (grey: biased)")
     axes.set_title(title)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)
