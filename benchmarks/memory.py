@@ -46,7 +46,8 @@ def update_bytes(model: BaseModel, num_steps: int, length: int, is_checkpointed:
     if is_checkpointed:
         chain = CheckpointedChain(chain)
     condition = model.condition(["red apple"] * batch_size, sampler)
-    estimator = AntitheticHalfOrder(AntitheticHalfOrderSettings(sub_chain_length=length, uncovered_tail=1))
+    # A tail that leaves no shorter sub-chain to be drawn.
+    estimator = AntitheticHalfOrder(AntitheticHalfOrderSettings(sub_chain_length=length, uncovered_tail=num_steps % length))
 
     def update() -> None:
         trajectory = sample(chain, condition, image_generators(0, count=batch_size))
