@@ -20,6 +20,7 @@ from rlr_core.config import AUTOMATIC, RoundConfig, from_mapping
 from rlr_core.errors import RLRError
 from rlr_core.estimators.estimate import Estimator
 from rlr_core.estimators.registry import ESTIMATORS
+from rlr_core.estimators.rlr_antithetic import OWN_SHARE
 from rlr_core.paths import assets_folder
 from rlr_core.pictures import from_pillow, to_pillow
 from rlr_core.pipelines.device import best_device
@@ -269,8 +270,9 @@ class Engine:
         rows = min(settings.get("micro_batch_size", config.batch_size), config.batch_size)
         prompts = draw_prompts(session.prompts, rows, config.seed)
         trajectory = sample(chain, model.condition(prompts, session.sampler), image_generators(config.seed, "memory", count=rows))
-        # A first-order part that chooses its own length leaves two fifths of the steps.
-        tail = settings.get("first_order_steps", settings.get("uncovered_tail", 0)) or round(0.6 * chain.num_steps)
+        tail = settings.get("uncovered_tail", 0)
+        if "first_order_steps" in settings:
+            tail = settings["first_order_steps"] or round(OWN_SHARE * chain.num_steps)
         length = fitting_length(measure_step_bytes(chain, trajectory), config.memory_budget, chain.num_steps, chain.num_steps - tail)
         return replace(config, estimator_settings={**config.estimator_settings, "sub_chain_length": length})
 
