@@ -1,10 +1,11 @@
 """Reward against divergence, network evaluations and seconds while a model is tuned, for every estimator, over several seeds.
 
-    python3 launch.py bench convergence --seconds 60 --seeds 3 --json out.json --plot out.png
+    python3 launch.py bench convergence --seconds 120 --seeds 3 --json out.json --plot out.png
 
-All runs share prompts, sampler, optimizer and batch size; only the estimator differs. The anchor is off, since it would steer the very
-divergence at which rewards are compared: a fast optimizer only reaches the end of its reward sooner, so the fair figure is the reward at
-equal divergence. An update's reward is the mean of its own fresh batch, smoothed over five updates; no extra sampling is needed. Runs that
+All runs share prompts (two, so that every picture has others of its prompt to be compared with), sampler, optimizer and batch size; only
+the estimator differs. The anchor is off, since it would steer the very divergence at which rewards are compared: a fast optimizer only
+reaches the end of its reward sooner, so the fair figure is the reward at equal divergence. An update's reward is the mean of its own fresh
+batch, smoothed over five updates; no extra sampling is needed. Runs that
 --json holds already are not run again.
 """
 
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmarks.scenes import PROMPTS
 from benchmarks.variants import Variant, parse
 from rlr_core.chain import MeteredChain
 from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig
@@ -64,9 +66,8 @@ def run(model: BaseModel, variant: Variant, reward: str, config: RoundConfig, se
     chain = MeteredChain(model.chain(sampler), evaluations_per_step=model.evaluations_per_step(sampler))
     plugin = find(REWARDS, "reward", reward)
     made = plugin.factory(plugin.settings(), RewardResources(assets_folder() / "clip", None, chain.device))
-    prompts = (assets_folder() / "prompts" / "emoji.txt").read_text(encoding="utf-8").split("\n")[:-1]
     estimator = variant.make(chain, made)
-    round_ = Round(model, chain, lambda texts: model.condition(texts, sampler), prompts, made, estimator, config)
+    round_ = Round(model, chain, lambda texts: model.condition(texts, sampler), PROMPTS, made, estimator, config)
     curve = Curve(variant.title, seed, [], [], [], [], "")
     evaluations, elapsed, outcome = 0, 0.0, "spent its time"
     try:
@@ -162,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--base-model", default="emoji")
     parser.add_argument("--estimators", nargs="+", default=list(COMPARED), metavar="NAME[:KEY=VALUE,...]")
     parser.add_argument("--reward", default="colourfulness")
-    parser.add_argument("--seconds", type=float, default=60.0, help="Of updates, a run. Default 60.")
+    parser.add_argument("--seconds", type=float, default=120.0, help="Of updates, a run. Default 120.")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="Needs matplotlib.")
@@ -174,7 +175,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for variant in parse(arguments.estimators):
             if any(curve.estimator == variant.title and curve.seed == seed for curve in curves):
                 continue
-            config = RoundConfig(reward=arguments.reward, num_updates=1000, batch_size=8, learning_rate=2e-3, kl_budget=1e6, seed=seed)
+            config = RoundConfig(reward=arguments.reward, num_updates=1000, batch_size=8, learning_rate=3e-3, kl_budget=1e6, seed=seed)
             curves.append(run(model, variant, arguments.reward, config, arguments.seconds, seed))
             print(f"{variant.title}, seed {seed}: {len(curves[-1].rewards)} updates, {curves[-1].outcome}", flush=True)
             if arguments.json:

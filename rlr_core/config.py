@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from rlr_core.errors import InvalidSettings
 
@@ -93,15 +93,23 @@ class RoundConfig:
     seed: int = setting(0, "Every random draw of the round follows from it.", minimum=0, maximum=2**31 - 1)
 
 
+@runtime_checkable
+class Combination(Protocol):
+    """Settings of which some values do not go together, though each is in its range."""
+
+    def combination_problems(self) -> dict[str, str]:
+        """Why these values cannot work together, by setting; asked only when each by itself is right."""
+
+
 def problems(config: Any) -> dict[str, str]:  # noqa: ANN401 - any settings dataclass
-    """Every field that is of the wrong type or out of its range, with a sentence for each."""
+    """Every field that is of the wrong type or out of its range, or else every combination that cannot work, each with a sentence."""
     found = {}
     for each in fields(config):
         if "about" in each.metadata:
             sentence = _problem(each, getattr(config, each.name))
             if sentence:
                 found[each.name] = sentence
-    return found
+    return config.combination_problems() if not found and isinstance(config, Combination) else found
 
 
 def _problem(each: Field, value: Any) -> str | None:  # noqa: ANN401

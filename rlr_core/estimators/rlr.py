@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from rlr_core.chain import DenoisingChain, Reward
-from rlr_core.config import setting
+from rlr_core.config import setting, validate
 from rlr_core.estimators import fields
 from rlr_core.estimators.accumulate import weighted_sum
 from rlr_core.estimators.advantage import ADVANTAGES
@@ -15,7 +15,7 @@ from rlr_core.estimators.likelihood_ratio import sub_chain_gradients
 from rlr_core.estimators.placement import Placement
 from rlr_core.estimators.requirements import differentiable_reward, first_order_fits, sub_chains_fit_before_tail
 from rlr_core.estimators.sub_chain import Draw
-from rlr_core.estimators.zeroth_term import PerturbationSettings, ZerothTerm, perturbation_problems
+from rlr_core.estimators.zeroth_term import PerturbationSettings, ZerothTerm
 from rlr_core.rewarding import measure
 from rlr_core.sampling import Trajectory
 
@@ -36,6 +36,12 @@ class RLRSettings(PerturbationSettings):
     uncovered_tail: int = fields.uncovered_tail(default=0)
     micro_batch_size: int = fields.micro_batch_size()
 
+    def combination_problems(self) -> dict[str, str]:
+        """At least one term, and a perturbation that can work where there is zeroth order."""
+        if not (self.has_first_order or self.has_half_order or self.has_zeroth_order):
+            return {"has_half_order": "has_first_order, has_half_order, has_zeroth_order = no: nothing is left to estimate with. Use one."}
+        return super().combination_problems() if self.has_zeroth_order else {}
+
 
 class RLR:
     """FO on the last K steps, HO on one sub-chain at a random place, ZO on all the rest.
@@ -54,18 +60,17 @@ class RLR:
     """
 
     def __init__(self, settings: RLRSettings) -> None:
+        validate(settings)
         self._settings = settings
 
     def problems(self, chain: DenoisingChain, reward_is_differentiable: bool) -> dict[str, str]:
         settings, found = self._settings, dict[str, str]()
-        if not (settings.has_first_order or settings.has_half_order or settings.has_zeroth_order):
-            return {"has_half_order": "has_first_order, has_half_order, has_zeroth_order = no: nothing is left to estimate with. Use one."}
         if settings.has_first_order:
             most = chain.num_steps - (settings.has_half_order or settings.has_zeroth_order)
             found |= differentiable_reward("rlr", reward_is_differentiable) | first_order_fits(chain, settings.first_order_steps, most)
         if settings.has_half_order and "first_order_steps" not in found:
             found |= sub_chains_fit_before_tail(chain, self._tail, settings.sub_chain_length, 1)
-        return found | (perturbation_problems(settings) if settings.has_zeroth_order else {})
+        return found
 
     @property
     def _tail(self) -> int:

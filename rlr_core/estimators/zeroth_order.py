@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 
 from rlr_core.chain import DenoisingChain, Reward
-from rlr_core.config import setting
+from rlr_core.config import setting, validate
 from rlr_core.estimators.estimate import NOTHING, Estimate, Memory
-from rlr_core.estimators.zeroth_term import PerturbationSettings, ZerothTerm, perturbation_problems
+from rlr_core.estimators.zeroth_term import PerturbationSettings, ZerothTerm
 from rlr_core.rewarding import measure
 from rlr_core.sampling import Trajectory
 
@@ -27,10 +27,11 @@ class ZerothOrder:
     """
 
     def __init__(self, settings: ZerothOrderSettings) -> None:
+        validate(settings)
         self._settings = settings
 
     def problems(self, chain: DenoisingChain, reward_is_differentiable: bool) -> dict[str, str]:
-        return perturbation_problems(self._settings)
+        return {}
 
     def estimate(
         self, chain: DenoisingChain, trajectory: Trajectory, reward: Reward, generator: torch.Generator, memory: Memory = NOTHING

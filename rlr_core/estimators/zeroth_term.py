@@ -47,32 +47,31 @@ class PerturbationSettings:
     rule: str = setting("gaussian", "How directions are chosen.", choices=tuple(PERTURBATIONS))
     rule_settings: Mapping[str, Any] = field(default_factory=dict)
 
+    def combination_problems(self) -> dict[str, str]:
+        """The rule's own settings, and what it needs of the comparison."""
+        found: dict[str, str] = {}
+        if isinstance(self.rule_settings, Mapping):
+            try:
+                make_rule(self)
+            except InvalidSettings as error:
+                found |= error.problems
+        else:
+            found["rule_settings"] = (
+                f"rule_settings = {self.rule_settings!r}: the rule's own settings are values by name. "
+                'Write them like {"name": value}, or leave them out.'
+            )
+        if make_rule(PerturbationSettings(rule=self.rule)).needs_curvature and self.comparison != "two_sided":
+            found["comparison"] = (
+                f"comparison = {self.comparison}: the rule {self.rule} learns the curvature from both sides of the parameters. "
+                "Use two_sided, or another rule."
+            )
+        return found
+
 
 def make_rule(settings: PerturbationSettings) -> PerturbationRule:
     """The rule that the settings ask for; InvalidSettings if its own settings cannot work."""
     plugin = PERTURBATIONS[settings.rule]
     return plugin.factory(from_mapping(plugin.settings, settings.rule_settings))
-
-
-def perturbation_problems(settings: PerturbationSettings) -> dict[str, str]:
-    """Why these settings cannot work together, by setting."""
-    found: dict[str, str] = {}
-    if isinstance(settings.rule_settings, Mapping):
-        try:
-            make_rule(settings)
-        except InvalidSettings as error:
-            found |= error.problems
-    else:
-        found["rule_settings"] = (
-            f"rule_settings = {settings.rule_settings!r}: the rule's own settings are values by name. "
-            'Write them like {"name": value}, or leave them out.'
-        )
-    if make_rule(PerturbationSettings(rule=settings.rule)).needs_curvature and settings.comparison != "two_sided":
-        found["comparison"] = (
-            f"comparison = {settings.comparison}: the rule {settings.rule} learns the curvature from both sides of the parameters. "
-            "Use two_sided, or another rule."
-        )
-    return found
 
 
 class ZerothTerm:

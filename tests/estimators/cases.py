@@ -4,8 +4,8 @@ from dataclasses import fields
 
 from rlr_core.estimators.registry import ESTIMATORS
 
-# Large enough that a batch is differentiated in one go.
-WHOLE = {"micro_batch_size": 1_000_000}
+# As large as it may be: a batch is differentiated in few goes.
+WHOLE = {"micro_batch_size": 1024}
 
 SETTINGS: dict[str, list[dict]] = {
     "first_order": [{"first_order_steps": K} for K in (1, 3, 5)],

@@ -26,6 +26,14 @@ def problems(name, settings, stds, reward_is_differentiable=True):
     return make(name, settings).problems(chain_with(stds), reward_is_differentiable)
 
 
+def refused(name, settings):
+    """The problems that settings have by themselves, before there is a chain: no estimator is made of them."""
+    with pytest.raises(InvalidSettings) as caught:
+        make(name, settings)
+    assert caught.value.problems == config.problems(ESTIMATORS[name].settings(**settings))
+    return caught.value.problems
+
+
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_defaults_run_on_twenty_noisy_steps(name):
     assert problems(name, {}, [0.5] * 20) == {}
@@ -145,7 +153,7 @@ def test_a_sub_chain_of_rlr_fits_before_first_order():
 
 
 def test_rlr_needs_a_term():
-    found = problems("rlr", {"has_first_order": False, "has_half_order": False, "has_zeroth_order": False}, [0.0] * 6, False)
+    found = refused("rlr", {"has_first_order": False, "has_half_order": False, "has_zeroth_order": False})
     assert found == {"has_half_order": "has_first_order, has_half_order, has_zeroth_order = no: nothing is left to estimate with. Use one."}
 
 
@@ -164,7 +172,7 @@ ZEROTH_ORDER = ["zeroth_order", "rlr"]
 @pytest.mark.parametrize("name", ZEROTH_ORDER)
 @pytest.mark.parametrize("comparison", ["unperturbed", "none"])
 def test_a_rule_that_learns_the_curvature_needs_both_sides(name, comparison):
-    found = problems(name, {"rule": "hizoo", "comparison": comparison}, [0.5] * 6)
+    found = refused(name, {"rule": "hizoo", "comparison": comparison})
     assert found == {
         "comparison": f"comparison = {comparison}: the rule hizoo learns the curvature from both sides of the parameters. "
         "Use two_sided, or another rule."
@@ -175,15 +183,15 @@ def test_a_rule_that_learns_the_curvature_needs_both_sides(name, comparison):
 
 @pytest.mark.parametrize("name", ZEROTH_ORDER)
 def test_a_setting_that_the_rule_does_not_have_is_refused(name):
-    found = problems(name, {"rule": "hizoo", "rule_settings": {"smothing": 0.1, "window": 3}}, [0.5] * 6)
+    found = refused(name, {"rule": "hizoo", "rule_settings": {"smothing": 0.1, "window": 3}})
     known = "there is no such setting; known are is_preconditioned, smoothing."
     assert found == {"smothing": f"smothing: {known}", "window": f"window: {known}"}
-    assert "known are none" in problems(name, {"rule_settings": {"window": 3}}, [0.5] * 6)["window"]
+    assert "known are none" in refused(name, {"rule_settings": {"window": 3}})["window"]
 
 
 @pytest.mark.parametrize("name", ZEROTH_ORDER)
 def test_a_rules_setting_out_of_its_range_is_refused(name):
-    found = problems(name, {"rule": "adamezo", "rule_settings": {"window": 0, "first_decay": 1.0}}, [0.5] * 6)
+    found = refused(name, {"rule": "adamezo", "rule_settings": {"window": 0, "first_decay": 1.0}})
     assert set(found) == {"window", "first_decay"}
     assert "window = 0: it must lie from 1 to 10000" in found["window"]
 
@@ -191,20 +199,22 @@ def test_a_rules_setting_out_of_its_range_is_refused(name):
 @pytest.mark.parametrize("name", ZEROTH_ORDER)
 @pytest.mark.parametrize("given", [3, "smoothing", ["smoothing"], None])
 def test_a_rules_settings_are_values_by_name(name, given):
-    found = problems(name, {"rule": "hizoo", "rule_settings": given}, [0.5] * 6)
+    found = refused(name, {"rule": "hizoo", "rule_settings": given})
     assert found["rule_settings"].startswith(f"rule_settings = {given!r}: ")
     assert "leave them out" in found["rule_settings"]
 
 
+def test_a_rule_that_does_not_exist_is_refused():
+    assert set(refused("zeroth_order", {"rule": "hizo"})) == {"rule"}
+
+
 def test_all_problems_of_rlr_come_at_once():
-    settings = {
-        "first_order_steps": 2, "sub_chain_length": 9, "rule": "hizoo", "comparison": "none", "rule_settings": {"window": 3},
-    }  # fmt: skip
-    found = problems("rlr", settings, [0.0] * 6, reward_is_differentiable=False)
-    assert set(found) == {"estimator", "sub_chain_length", "eta", "comparison", "window"}
-    assert set(problems("rlr", settings | {"has_zeroth_order": False}, [0.0] * 6, False)) == {"estimator", "sub_chain_length", "eta"}
-    found = problems("rlr", settings | {"first_order_steps": 6, "rule_settings": 3}, [0.5] * 6, reward_is_differentiable=False)
-    assert set(found) == {"estimator", "first_order_steps", "comparison", "rule_settings"}
+    settings = {"rule": "hizoo", "comparison": "none", "rule_settings": {"window": 3}}
+    assert set(refused("rlr", settings)) == {"comparison", "window"}
+    assert set(refused("rlr", settings | {"rule_settings": 3})) == {"comparison", "rule_settings"}
+    settings |= {"first_order_steps": 2, "sub_chain_length": 9, "has_zeroth_order": False}
+    assert set(problems("rlr", settings, [0.0] * 6, False)) == {"estimator", "sub_chain_length", "eta"}
+    assert set(problems("rlr", settings | {"first_order_steps": 6}, [0.5] * 6, False)) == {"estimator", "first_order_steps"}
 
 
 @pytest.mark.parametrize("name", ZEROTH_ORDER)

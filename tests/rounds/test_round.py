@@ -198,10 +198,6 @@ def test_the_base_model_with_a_fresh_adapter_is_the_base_model(studio, session):
     [
         ({"reward": "jpeg_size", "estimator": "rlr_antithetic"}, "cannot be differentiated"),
         ({"estimator": "antithetic_half_order", "estimator_settings": {"sub_chain_length": 99}}, "sub_chain_length = 99"),
-        (
-            {"estimator": "rlr", "estimator_settings": {"rule": "hizoo", "rule_settings": {"window": 3}}},
-            "known are is_preconditioned, smoothing",
-        ),
     ],
 )
 def test_what_cannot_work_fails_with_a_sentence_and_keeps_the_base(session, change, words):
@@ -223,9 +219,13 @@ def test_what_cannot_work_fails_with_a_sentence_and_keeps_the_base(session, chan
         ({"reward": "colourfullness"}, "did you mean 'colourfulness'"),
         ({"estimator": "half_ordr"}, "did you mean 'half_order'"),
         ({"estimator": "rlr_antithetic", "estimator_settings": {"horizon": 3}}, "there is no such setting"),
+        (
+            {"estimator": "rlr", "estimator_settings": {"rule": "hizoo", "rule_settings": {"window": 3}}},
+            "known are is_preconditioned, smoothing",
+        ),
     ],
 )
-def test_a_name_that_does_not_exist_is_refused_before_anything_is_queued(session, change, words):
+def test_settings_that_cannot_work_anywhere_are_refused_before_anything_is_queued(session, change, words):
     with pytest.raises(RLRError, match=words):
         session.start_round(replace(LEARNING, **change))
     assert len(session.rounds()) == 1
