@@ -5,15 +5,18 @@
 All runs share prompts (two, so that every picture has others of its prompt to be compared with), sampler, optimizer and batch size; only
 the estimator differs. The anchor is off, since it would steer the very divergence at which rewards are compared: a fast optimizer only
 reaches the end of its reward sooner, so the fair figure is the reward at equal divergence. An update's reward is the mean of its own fresh
-batch, smoothed over five updates; no extra sampling is needed. Runs that
---json holds already are not run again.
+batch; no extra sampling is needed. Reward and logarithm of the divergence are smoothed alike, over five updates, so that a steady climb is
+not shifted. Runs that --json holds already are not run again.
 """
 
 import argparse
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import numpy as np
 
 from benchmarks.scenes import PROMPTS
 from benchmarks.variants import Variant, parse
@@ -42,8 +45,9 @@ COMPARED = (
     "rlr",
     "zeroth_order",
 )
-KL_LEVELS = (1.0, 3.0, 10.0, 30.0)
+KL_LEVELS = (30.0, 100.0, 300.0, 1000.0, 3000.0)
 SMOOTHED_OVER = 5
+GRID_POINTS = 60
 
 
 @dataclass(frozen=True)
@@ -92,9 +96,19 @@ def smoothed(values: Sequence[float]) -> list[float]:
     return [sum(window) / len(window) for window in (values[max(0, end - SMOOTHED_OVER) : end] for end in range(1, len(values) + 1))]
 
 
+def distances(curve: Curve) -> list[float]:
+    """The smoothed logarithm of the divergence, log(1 + nats)."""
+    return smoothed([math.log1p(max(kl, 0.0)) for kl in curve.kl])
+
+
 def reward_at(curve: Curve, level: float) -> float | None:
-    """The smoothed reward where the divergence first reaches `level`; None if it never does."""
-    return next((reward for reward, kl in zip(smoothed(curve.rewards), curve.kl, strict=True) if kl >= level), None)
+    """The reward where the divergence first reaches `level` nats, on a straight line between two updates; None if it never does."""
+    rewards, far, goal = smoothed(curve.rewards), distances(curve), math.log1p(level)
+    after = next((index for index, distance in enumerate(far) if distance >= goal), None)
+    if after is None or after == 0:
+        return None if after is None else rewards[0]
+    share = (goal - far[after - 1]) / (far[after] - far[after - 1])
+    return rewards[after - 1] + share * (rewards[after] - rewards[after - 1])
 
 
 def spread(values: Sequence[float | None]) -> str:
@@ -122,30 +136,37 @@ def table(curves: Sequence[Curve]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
+def band(curves: Sequence[Curve], abscissae: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
+    """A grid as far as every seed went, and their rewards on it, shape (seeds, points); where an abscissa falls, its maximum so far."""
+    grids = [np.maximum.accumulate(each) for each in abscissae]
+    grid = np.linspace(max(each[0] for each in grids), min(each[-1] for each in grids), GRID_POINTS)
+    return grid, np.stack([np.interp(grid, each, smoothed(curve.rewards)) for each, curve in zip(grids, curves, strict=True)])
+
+
 def plot(curves: Sequence[Curve], path: Path, title: str) -> None:
-    """Three panels: reward against nats, evaluations and seconds; a line a seed, a colour an estimator."""
+    """Three panels: reward against nats, evaluations and seconds; for each estimator the seeds' mean and their range as a band."""
     from matplotlib import colormaps  # noqa: PLC0415 - only a plot needs it
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    figure = Figure(figsize=(13, 4.6), layout="constrained")
-    names = list(dict.fromkeys(curve.estimator for curve in curves))
-    for axes, (field, label) in zip(
-        figure.subplots(1, 3, sharey=True),
-        (("kl", "nats from the base model"), ("network_evaluations", "network evaluations"), ("seconds", "seconds")),
-        strict=True,
-    ):
-        for curve in curves:
-            index = names.index(curve.estimator)
-            is_first = next(each for each in curves if each.estimator == curve.estimator) is curve
-            axes.plot(
-                getattr(curve, field), smoothed(curve.rewards), color=colormaps["tab10"](index % 10), alpha=0.75, linewidth=1.3,
-                label=curve.estimator if is_first else None,
-            )  # fmt: skip
+    figure = Figure(figsize=(14, 6), layout="constrained")
+    panels = (
+        ("nats from the base model", distances),
+        ("network evaluations", lambda curve: curve.network_evaluations),
+        ("seconds", lambda curve: curve.seconds),
+    )
+    for axes, (label, abscissa) in zip(figure.subplots(1, 3, sharey=True), panels, strict=True):
+        for index, name in enumerate(dict.fromkeys(curve.estimator for curve in curves)):
+            own = [curve for curve in curves if curve.estimator == name]
+            grid, rewards = band(own, [abscissa(curve) for curve in own])
+            grid = np.expm1(grid) if abscissa is distances else grid
+            colour = colormaps["tab20"](2 * index % 20 + (index >= 10))  # noqa: PLR2004 - the dark half of its colours first
+            axes.plot(grid, rewards.mean(0), color=colour, linewidth=1.5, label=name)
+            axes.fill_between(grid, rewards.min(0), rewards.max(0), color=colour, alpha=0.18, linewidth=0)
         axes.set_xlabel(label)
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("reward of fresh samples")
-    figure.axes[0].set_xscale("symlog", linthresh=0.1)
-    figure.axes[2].legend(fontsize=7, frameon=False)
+    figure.axes[0].set(xscale="symlog", xlim=(0, None))
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), fontsize=8, frameon=False, ncols=3, loc="outside lower center")
     figure.suptitle(title)
     figure.savefig(path, dpi=110)
 

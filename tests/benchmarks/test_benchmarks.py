@@ -1,11 +1,12 @@
 """The benchmarks run, write what they promise, and tell right estimators from wrong ones."""
 
 import json
+import math
 
 import pytest
 
 from benchmarks import __main__ as bench
-from benchmarks.convergence import Curve, reward_at, smoothed, table
+from benchmarks.convergence import Curve, band, reward_at, smoothed, table
 from benchmarks.variants import VARIANTS, parse
 from rlr_core.estimators.registry import ESTIMATORS
 
@@ -74,8 +75,18 @@ def test_what_cannot_work_is_said_in_a_sentence(arguments, sentence, capsys):
 
 
 def test_reward_at_equal_divergence():
-    curve = Curve("ppo", 0, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [0.1, 0.5, 1.5, 2.5, 3.5, 4.5], [1] * 6, [1.0] * 6, "")
-    assert smoothed(curve.rewards) == [1.0, 1.5, 2.0, 2.5, 3.0, 4.0]
-    assert reward_at(curve, 3.0) == 3.0
-    assert reward_at(curve, 10.0) is None
-    assert "| ppo | 6 … 6 | 0 | 4.0000 (4.0000 … 4.0000) | 2.0000" in table([curve])
+    """A reward that is linear in log(1 + nats) is read off exactly, however fast the climb and whatever the smoothing."""
+    kl = [0.0, 2.0, 11.0, 80.0, 300.0, 2000.0]
+    curve = Curve("ppo", 0, [0.5 + 0.1 * math.log1p(each) for each in kl], kl, [1] * 6, [1.0] * 6, "")
+    assert smoothed([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]) == [1.0, 1.5, 2.0, 2.5, 3.0, 4.0]
+    assert reward_at(curve, 30.0) == pytest.approx(0.5 + 0.1 * math.log1p(30.0), abs=1e-12)
+    assert reward_at(curve, 3000.0) is None
+    assert "| ppo | 6 … 6 | 0 | 0.9257 (0.9257 … 0.9257) | 0.8434" in table([curve])
+
+
+def test_the_band_ends_where_the_first_seed_does():
+    """Two seeds with rewards 1 and 3 all along, of which one went to 4 and one to 9 evaluations."""
+    curves = [Curve("ppo", seed, [reward] * 3, [0.0] * 3, [1, 2, last], [1.0] * 3, "") for seed, reward, last in ((0, 1.0, 4), (1, 3.0, 9))]
+    grid, rewards = band(curves, [curve.network_evaluations for curve in curves])
+    assert (grid[0], grid[-1]) == (1, 4)
+    assert rewards.mean(0).tolist() == [2.0] * len(grid)
