@@ -23,7 +23,7 @@ Adapter = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Evidence:
+class PictureSet:
     """What is known of one set of pictures.
 
     Attributes:
@@ -42,7 +42,7 @@ class Evidence:
 
 
 def measure_drift(
-    start: Evidence, now: Evidence, settings: DriftSettings, factor: float = 1.0, accepted: Mapping[str, float] | None = None
+    start: PictureSet, now: PictureSet, settings: DriftSettings, factor: float = 1.0, accepted: Mapping[str, float] | None = None
 ) -> Drift:
     """How far `now` is from `start`, the same prompts and seeds in the same order.
 
@@ -74,17 +74,17 @@ def _compare(name: str, start: Tensor, now: Tensor, limit: float, margin: float)
 
 
 @torch.no_grad()
-def gauge_values(evidence: Evidence) -> dict[str, Tensor]:
+def gauge_values(pictures: PictureSet) -> dict[str, Tensor]:
     """Every gauge that can be measured, by name: one value a picture, shape (n,); a prompt, for diversity; or one, for the norm."""
     # One picture at a time: the shares of colours of a large one take many times its own memory.
-    rows = [picture_gauges(image[None].float()) for image in evidence.images]
+    rows = [picture_gauges(image[None].float()) for image in pictures.images]
     values = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
-    if evidence.features is not None:
-        values["diversity"] = diversity(evidence.features, evidence.prompts)
-    if evidence.text_margins is not None:
-        values["text_match"] = evidence.text_margins
-    if evidence.adapter is not None:
-        values["lora_norm"] = torch.tensor([lora_norm(evidence.adapter)])
+    if pictures.features is not None:
+        values["diversity"] = diversity(pictures.features, pictures.prompts)
+    if pictures.text_margins is not None:
+        values["text_match"] = pictures.text_margins
+    if pictures.adapter is not None:
+        values["lora_norm"] = torch.tensor([lora_norm(pictures.adapter)])
     return {name: each for name, each in values.items() if len(each)}
 
 

@@ -8,7 +8,7 @@ import torch
 
 from rlr_core.config import problems
 from rlr_core.drift import GAUGES, Drift, DriftSettings, accepted_changes, read
-from rlr_core.gauges import Evidence, blank_share, diversity, gauge_values, lora_norm, measure_drift
+from rlr_core.gauges import PictureSet, blank_share, diversity, gauge_values, lora_norm, measure_drift
 from rlr_core.rng import generator
 from tests.preference.pictures import draw_pictures
 
@@ -17,12 +17,12 @@ SIZE = 64
 DISC = torch.stack(torch.meshgrid(torch.linspace(-1, 1, SIZE), torch.linspace(-1, 1, SIZE), indexing="ij")).square().sum(0) < 0.5
 
 
-def evidence(images, **known) -> Evidence:
-    return Evidence(images, ("a cat", "a dog") * (len(images) // 2), **known)
+def picture_set(images, **known) -> PictureSet:
+    return PictureSet(images, ("a cat", "a dog") * (len(images) // 2), **known)
 
 
 def drift_of(start, now, settings=None, **arguments) -> Drift:
-    return measure_drift(evidence(start), evidence(now), settings or DriftSettings(), **arguments)
+    return measure_drift(picture_set(start), picture_set(now), settings or DriftSettings(), **arguments)
 
 
 def changes(drift: Drift) -> dict[str, float]:
@@ -122,7 +122,7 @@ def test_pictures_that_only_vary_do_not_ring():
 
 def test_the_error_is_that_of_a_ratio_of_paired_means():
     start, now = draw_pictures(COUNT), draw_pictures(COUNT, seed=1)
-    before, after = (gauge_values(evidence(each))["saturation"].double() for each in (start, now))
+    before, after = (gauge_values(picture_set(each))["saturation"].double() for each in (start, now))
     (reading,) = (each for each in drift_of(start, now).readings if each.gauge == "saturation")
     ratio = after.mean() / before.mean()
     assert reading.change == pytest.approx(float(ratio - 1))
@@ -131,7 +131,7 @@ def test_the_error_is_that_of_a_ratio_of_paired_means():
 
 def test_a_single_picture_never_rings():
     drift = measure_drift(
-        Evidence(draw_pictures(1), ("a cat",)), Evidence(torch.zeros(1, 3, SIZE, SIZE), ("a cat",)), DriftSettings(margin=2.0)
+        PictureSet(draw_pictures(1), ("a cat",)), PictureSet(torch.zeros(1, 3, SIZE, SIZE), ("a cat",)), DriftSettings(margin=2.0)
     )
     assert not drift.is_alarming
     assert all(each.error == float("inf") for each in drift.readings)
@@ -166,15 +166,15 @@ def unit(vectors):
 def test_pictures_of_a_prompt_that_become_alike_ring_even_if_those_of_others_stay_apart():
     spread = unit(torch.randn((COUNT, 16), generator=generator(0, "features")))
     alike = spread[:2].repeat(COUNT // 2, 1)
-    start, now = (evidence(PALE, features=each) for each in (spread, unit(0.9 * alike + 0.1 * spread)))
+    start, now = (picture_set(PALE, features=each) for each in (spread, unit(0.9 * alike + 0.1 * spread)))
     drift = measure_drift(start, now, DriftSettings())
     assert ringing(drift) == {"diversity"}
     assert not measure_drift(now, start, DriftSettings()).is_alarming, "more diversity is no cheating"
-    assert "diversity" not in changes(measure_drift(start, evidence(PALE), DriftSettings()))
+    assert "diversity" not in changes(measure_drift(start, picture_set(PALE), DriftSettings()))
 
 
 def test_a_lost_match_with_the_prompts_rings_and_a_better_one_does_not():
-    good, lost = (evidence(PALE, text_margins=torch.linspace(low, low + 0.05, COUNT)) for low in (0.4, 0.1))
+    good, lost = (picture_set(PALE, text_margins=torch.linspace(low, low + 0.05, COUNT)) for low in (0.4, 0.1))
     assert ringing(measure_drift(good, lost, DriftSettings())) == {"text_match"}
     assert not measure_drift(lost, good, DriftSettings()).is_alarming
 
@@ -186,7 +186,7 @@ def test_the_adapter_norm_is_that_of_its_products_and_rings_only_if_asked_to():
     norm = lora_norm(adapter)
     assert norm == pytest.approx(float((b @ a).norm()), rel=1e-6)
     assert lora_norm({}) == lora_norm({"x.lora_A.weight": a, "x.lora_B.weight": 0 * b}) == 0
-    start, now = evidence(PALE, adapter={}), evidence(PALE, adapter=adapter)
+    start, now = picture_set(PALE, adapter={}), picture_set(PALE, adapter=adapter)
     drift = measure_drift(start, now, DriftSettings())
     assert not drift.is_alarming
     assert changes(drift)["lora_norm"] == pytest.approx(norm)
@@ -205,7 +205,7 @@ def test_the_sentence_names_everything_that_rings():
 
 
 def test_a_drift_survives_being_kept_as_figures():
-    drift = measure_drift(evidence(PALE, adapter={}), evidence(saturated(PALE, 1.8), adapter={}), DriftSettings())
+    drift = measure_drift(picture_set(PALE, adapter={}), picture_set(saturated(PALE, 1.8), adapter={}), DriftSettings())
     assert Drift.from_metrics(drift.metrics() | {"kl": 1.0}) == drift
     assert Drift.from_metrics({"kl": 1.0}) == Drift(())
 
