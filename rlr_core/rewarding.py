@@ -19,19 +19,27 @@ def evaluate(reward: Reward, images: Tensor, prompts: Sequence[str]) -> Tensor:
     Raises:
         RLRError: the result is not one finite number an image.
     """
-    rewards = reward(images, prompts)
+    return checked(reward(images, prompts), len(images))
+
+
+def checked(rewards: object, count: int) -> Tensor:
+    """What a reward returned for `count` images, shape (count,).
+
+    Raises:
+        RLRError: it is not one finite number an image.
+    """
     if not isinstance(rewards, Tensor) or not rewards.is_floating_point():
         kind = rewards.dtype if isinstance(rewards, Tensor) else type(rewards).__name__
         raise RLRError(f"reward: it returned {kind}, which carries no gradient; return a floating-point tensor with one number an image.")
-    if rewards.shape != (len(images),):
+    if rewards.shape != (count,):
         raise RLRError(
-            f"reward: it returned shape {tuple(rewards.shape)} for {len(images)} images, but each image needs its own number; "
-            f"return shape ({len(images)},)."
+            f"reward: it returned shape {tuple(rewards.shape)} for {count} images, but each image needs its own number; "
+            f"return shape ({count},)."
         )
     bad = torch.nonzero(~torch.isfinite(rewards.detach())).flatten().tolist()
     if bad:
         raise RLRError(
-            f"reward: {float(rewards[bad[0]].detach())} for image {bad[0]} ({len(bad)} of {len(images)} images are not finite), "
+            f"reward: {float(rewards[bad[0]].detach())} for image {bad[0]} ({len(bad)} of {count} images are not finite), "
             f"which would spoil the whole gradient; make the reward finite for every image."
         )
     return rewards

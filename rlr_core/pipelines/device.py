@@ -2,6 +2,7 @@
 
 device    cuda, else mps, else cpu
 weights   float32 on cpu and mps (half precision gives NaN on mps); bfloat16 on cuda, float16 where cuda has no bfloat16
+rewards   bfloat16 on cuda where it has it, else float32: the derivatives by pixels are too small for float16; their scores float32
 VAE       float32 where its configuration says `force_upcast`, whatever the weights' format
 states, LoRA parameters and their gradients   float32; float64 under float64 weights
 """
@@ -23,6 +24,12 @@ def weight_dtype(device: torch.device) -> torch.dtype:
     if device.type != "cuda":
         return torch.float32
     return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+
+
+def reward_dtype(device: torch.device) -> torch.dtype:
+    """The number format of the weights of networks that judge pictures."""
+    dtype = weight_dtype(device)
+    return dtype if dtype == torch.bfloat16 else torch.float32
 
 
 def state_dtype(weights: torch.dtype) -> torch.dtype:

@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from rlr_core.preference.clip import ClipEncoder, resized
+from rlr_core.preference.clip import ClipEncoder
 from rlr_core.preference.statistics import THEMES, look
+from rlr_core.pretrained import resized
 
 IMAGE_SIZE = 64
 EMBEDDING_THEME = "subject and style"

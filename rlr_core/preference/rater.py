@@ -5,17 +5,16 @@ u, the better one is chosen with probability sigmoid(u) (Bradley and Terry 1952)
 """
 
 import math
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
-from types import ModuleType
 
 import torch
 from PIL import Image
 
 from rlr_core.errors import RLRError
-from rlr_core.preference.taste import Outcome
+from rlr_core.own_file import called, defined_at, run_file
+from rlr_core.preference.evidence import Outcome
 
 
 class Rater:
@@ -42,15 +41,12 @@ class Rater:
         Raises:
             RLRError: if it fails or returns no finite number.
         """
-        try:
-            value = self._utility(image, prompt)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code may raise anything
-            place = _place(error, self._path)
-            raise RLRError(f"{place}: utility raised {type(error).__name__}: {error}. It has to return a number; correct it.") from error
+        value = called(self._path, "utility", self._utility, image, prompt)
+        place = defined_at(self._path, self._utility)
         if isinstance(value, bool) or not hasattr(value, "__float__"):
-            raise RLRError(f"{self._path}: utility returned {value!r}, which is no number: return a float.")
+            raise RLRError(f"{place}: utility returned {value!r}, which is no number: return a float.")
         if not math.isfinite(float(value)):
-            raise RLRError(f"{self._path}: utility returned {float(value)}, which cannot be compared: return a finite number.")
+            raise RLRError(f"{place}: utility returned {float(value)}, which cannot be compared: return a finite number.")
         return float(value)
 
     def answer(self, image_a: Image.Image, image_b: Image.Image, prompt: str, generator: torch.Generator) -> Outcome:
@@ -77,24 +73,7 @@ def load_rater(path: Path) -> Rater:
     Raises:
         RLRError: if the file is missing, does not run, or defines no utility.
     """
-    if not path.is_file():
-        raise RLRError(f"{path} is not there: give a Python file that defines utility(image, prompt).")
-    module = ModuleType(path.stem)
-    module.__file__ = str(path)
-    try:
-        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)  # noqa: S102 - running the person's own file is the purpose
-    except SyntaxError as error:
-        line = f", line {error.lineno}" if error.lineno else ""
-        raise RLRError(f"{path}{line}: this is not valid Python ({error.msg}); correct it.") from error
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code may raise anything
-        raise RLRError(f"{_place(error, path)}: the file raised {type(error).__name__}: {error}. Correct it.") from error
-    utility = getattr(module, "utility", None)
+    utility = getattr(run_file(path, "utility(image, prompt)"), "utility", None)
     if not callable(utility):
         raise RLRError(f"{path} defines no function called utility: add def utility(image, prompt) that returns a number.")
     return Rater(path, utility)
-
-
-def _place(error: BaseException, path: Path) -> str:
-    """The file and the last of its lines that the error came through, even if it was raised in a library below."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    return f"{path}, line {lines[-1]}" if lines else str(path)
