@@ -61,7 +61,11 @@ def named_value(text: str) -> tuple[str, Any]:
 
 def round_config(defaults: RoundConfig, arguments: argparse.Namespace) -> RoundConfig:
     """The round's settings with the flags that were given."""
-    return replace(chosen(defaults, arguments), estimator_settings={**defaults.estimator_settings, **dict(arguments.set)})
+    return replace(
+        chosen(defaults, arguments),
+        estimator_settings={**defaults.estimator_settings, **dict(arguments.set)},
+        reward_settings={**defaults.reward_settings, **dict(arguments.set_reward)},
+    )
 
 
 def chosen(config: Any, arguments: argparse.Namespace) -> Any:  # noqa: ANN401
@@ -86,9 +90,9 @@ def plan_tune(arguments: argparse.Namespace) -> "Plan":
     """What `tune` is about to do; RLRError if it cannot work."""
     if arguments.rounds < 1:
         raise RLRError(f"rounds = {arguments.rounds}: there must be at least one; give --rounds 1 or more.")
-    if arguments.reward == "taste":
-        raise RLRError("reward = taste: it is learned from answers, and tune asks none; choose another reward, or use simulate.")
     config = round_config(replace(TUNE_DEFAULTS, reward=arguments.reward), arguments)
+    if config.uses_taste:
+        raise RLRError("reward = taste: it is learned from answers, and tune asks none; choose another reward, or use simulate.")
 
     def work(studio: Studio, session: Session) -> TuningReport:
         report = tune(studio, session, config, arguments.rounds, studio.shipped_prompts(HELD_OUT_PROMPTS), say)
@@ -156,14 +160,10 @@ def make_parser() -> argparse.ArgumentParser:
         add(each)
         each.add_argument("--base-model", default="emoji", help="A name of the catalogue, a folder, a .safetensors file or a hub id.")
         each.add_argument("--prompts", type=Path, metavar="FILE", help="A text file, one prompt a line. Default: the shipped list.")
-        each.add_argument(
-            "--set",
-            action="append",
-            default=[],
-            type=named_value,
-            metavar="NAME=VALUE",
-            help="A setting of the estimator; repeatable.",
-        )
+        for flag, owner in (("--set", "estimator"), ("--set-reward", "reward")):
+            each.add_argument(
+                flag, action="append", default=[], type=named_value, metavar="NAME=VALUE", help=f"A setting of the {owner}; repeatable."
+            )
         add_settings(each, SamplerConfig)
     doctor.add_arguments(commands.add_parser("doctor"))
     for each in commands.choices.values():

@@ -65,6 +65,7 @@ class RoundConfig:
     """One round of learning: what is rewarded, how the gradient is estimated, how far it may go."""
 
     reward: str = setting("taste", "What is rewarded: your own taste, or a measured property.")
+    reward_settings: Mapping[str, Any] = field(default_factory=dict)
     estimator: str = setting(
         AUTOMATIC,
         "How the gradient of the expected reward is estimated; automatic is RLR with twins, or twins only if the reward has no derivative.",
@@ -91,6 +92,12 @@ class RoundConfig:
         minimum=0.0, maximum=1e4, unit="GB",
     )  # fmt: skip
     seed: int = setting(0, "Every random draw of the round follows from it.", minimum=0, maximum=2**31 - 1)
+
+    @property
+    def uses_taste(self) -> bool:
+        """Whether the person's taste is rewarded, by itself or as a part of a composite."""
+        weights = self.reward_settings.get("weights")
+        return self.reward == "taste" or (isinstance(weights, Mapping) and "taste" in weights)
 
 
 @runtime_checkable

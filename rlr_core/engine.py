@@ -4,10 +4,11 @@ Every method takes `check`, which is called before each denoising step and raise
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 import torch
@@ -32,7 +33,7 @@ from rlr_core.preference.clip import ClipEncoder
 from rlr_core.preference.features import FeatureEncoder
 from rlr_core.preference.taste import Outcome, Taste, fit_taste
 from rlr_core.rewarding import measure
-from rlr_core.rewards.registry import REWARDS
+from rlr_core.rewards.registry import check_reward, make_reward
 from rlr_core.rewards.resources import RewardResources
 from rlr_core.rewards.text_match import TextMatch
 from rlr_core.rng import derive_seed, generator, image_generators
@@ -302,20 +303,26 @@ class Engine:
 
     def reward(self, record: RoundRecord) -> Reward:
         """The round's reward; one on taste needs the taste that was kept with the round."""
-        path = self._taste_path(record)
-        return self._reward(record.lesson[1].reward, Taste.load(path) if path.exists() else None)
+        path, (_, config) = self._taste_path(record), record.lesson
+        return self._reward(config.reward, config.reward_settings, Taste.load(path) if path.exists() else None)
 
-    def _reward(self, name: str, taste: Taste | None) -> Reward:
-        plugin = find(REWARDS, "reward", name)
-        return plugin.factory(plugin.settings(), RewardResources(self._clip_folder, taste, self._device))
+    def _reward(self, name: str, settings: Mapping[str, Any], taste: Taste | None) -> Reward:
+        return make_reward(name, settings, RewardResources(self._clip_folder, taste, self._device))
 
     # Figures
 
     def measure(  # noqa: PLR0913 - what is measured, where, and when to stop
-        self, session: SessionRecord, round_id: str, reward: str, prompts: Sequence[str], seeds: Sequence[int], check: Check
+        self,
+        session: SessionRecord,
+        round_id: str,
+        reward: str,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        check: Check,
+        reward_settings: Mapping[str, Any] = MappingProxyType({}),
     ) -> Measurement:
         """Reward, divergence and text match of a round's adapter; every prompt with its seed."""
-        asked, among = self._reward(reward, None), sorted(set(prompts))
+        asked, among = self._reward(reward, reward_settings, None), sorted(set(prompts))
         images, rewards, margins = [], [], []
         divergences = torch.zeros(0)
         for first in range(0, len(prompts), SAMPLING_BATCH):
@@ -330,8 +337,8 @@ class Engine:
 
 
 def check_names(config: RoundConfig) -> None:
-    """Raise RLRError if the round asks for a reward, an estimator or an estimator's setting that does not exist."""
-    find(REWARDS, "reward", config.reward)
+    """Raise RLRError if the round asks for a reward, an estimator or a setting of theirs that does not exist or cannot work here."""
+    check_reward(config.reward, config.reward_settings)
     make_estimator(config, reward_is_differentiable=True)
 
 

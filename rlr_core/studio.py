@@ -6,9 +6,10 @@ Importing it is light; the heavy libraries are loaded in the worker's thread whe
 import importlib
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig, from_mapping, validate
@@ -197,14 +198,14 @@ class Studio:
         return dict(sorted(read.items(), key=lambda item: item[1].kl_budget))
 
     def rewards(self) -> list[Named]:
-        """The rewards, once the heavy libraries are loaded; before that, the person's own taste alone."""
+        """The rewards that can run here, once the heavy libraries are loaded; before that, the person's own taste alone."""
         if self._engine is None:
             return [Named("taste", "My taste", "What your answers and uploads taught.")]
         registry = importlib.import_module("rlr_core.rewards.registry").REWARDS
-        return [Named(name, plugin.label, plugin.help) for name, plugin in registry.items()]
+        return [Named(name, plugin.label, plugin.help) for name, plugin in registry.items() if plugin.availability() is None]
 
     def check_names(self, config: RoundConfig) -> None:
-        """Raise RLRError if there is no such reward or estimator, or no such setting of the estimator. Loads the heavy libraries."""
+        """Raise RLRError if there is no such reward, estimator or setting of theirs, or it cannot work. Loads the heavy libraries."""
         importlib.import_module("rlr_core.engine").check_names(config)
 
     def shipped_prompts(self, name: str) -> tuple[str, ...]:
@@ -442,7 +443,7 @@ class Session:
         """Learn from the current round on. Settings that cannot work raise at once; the round itself runs in the background."""
         validate(config)
         self._studio.check_names(config)
-        if config.reward == "taste" and self.taste().is_empty:
+        if config.uses_taste and self.taste().is_empty:
             raise RLRError("There are no answers yet, so there is no taste to learn: answer some questions, or choose another reward.")
         self._refuse_while_learning()
         record = self._store.create_round(self.record.current_round_id, config)
@@ -479,7 +480,7 @@ class Session:
 
     def _learn_updates(self, record: RoundRecord, job: Job) -> None:
         engine, (parent_id, config) = self._studio.engine(), record.lesson
-        if config.reward == "taste" and not engine.has_taste(record):
+        if config.uses_taste and not engine.has_taste(record):
             engine.keep_taste(record, self._fit_taste(job))
         if any(row.before is None for row in self.strip(record.id)):
             self._sample_strip(parent_id, "before", record.id, job)
@@ -594,10 +595,18 @@ class Session:
 
     # Figures
 
-    def measure(self, round_id: str, reward: str, prompts: Sequence[str], seeds: Sequence[int]) -> "Measurement":
+    def measure(
+        self,
+        round_id: str,
+        reward: str,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        reward_settings: Mapping[str, Any] = MappingProxyType({}),
+    ) -> "Measurement":
         """Reward, divergence and text match of a round's adapter; waits for it."""
         return self._studio.run(
-            "Measuring", lambda job: self._studio.engine().measure(self.record, round_id, reward, prompts, seeds, job.check)
+            "Measuring",
+            lambda job: self._studio.engine().measure(self.record, round_id, reward, prompts, seeds, job.check, reward_settings),
         )
 
     def pictures(self, round_id: str, purpose: str, prompts: Sequence[str], seeds: Sequence[int]) -> tuple[SampleRecord, ...]:

@@ -79,12 +79,12 @@ def tune(
     prompts = tuple(held_out) * PICTURES_A_PROMPT
     seeds = [HELD_OUT_SEED + number for number in range(len(prompts))]
     base = session.current_round().id
-    before = session.measure(base, config.reward, prompts, seeds)
+    before = session.measure(base, config.reward, prompts, seeds, config.reward_settings)
     started, evaluations = time.monotonic(), studio.network_evaluations()
     for number in range(rounds):
         learn(session, replace(config, seed=config.seed + number), say)
     seconds, evaluations = time.monotonic() - started, studio.network_evaluations() - evaluations
-    after = session.measure(session.current_round().id, config.reward, prompts, seeds)
+    after = session.measure(session.current_round().id, config.reward, prompts, seeds, config.reward_settings)
     gain = estimated(after.rewards - before.rewards)
     text_before, text_after = float(before.text_margins.mean()), float(after.text_margins.mean())
     made = session.rounds()[-rounds:]
