@@ -14,6 +14,7 @@ from rlr_core.errors import InvalidSettings
 
 SCHEMA_VERSION = 1
 AUTOMATIC = "automatic"
+REWARD, ANSWERS, BOTH = "reward", "answers", "both"
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,12 @@ class RoundConfig:
         "How the gradient of the expected reward is estimated; automatic is RLR with twins, or twins only if the reward has no derivative.",
     )
     estimator_settings: Mapping[str, Any] = field(default_factory=dict)
+    learns_from: str = setting(
+        REWARD,
+        "What the gradient is made of: the reward; your answers themselves, with no learned reward in between; or both, where the answers "
+        "correct what the learned reward foretells wrongly.",
+        choices=(REWARD, ANSWERS, BOTH),
+    )
     num_updates: int = setting(12, "Optimizer updates in the round.", minimum=1, maximum=10_000)
     batch_size: int = setting(8, "Pictures sampled for an update.", minimum=2, maximum=1024, symbol="B")
     learning_rate: float = setting(1e-3, "Step size of AdamW.", minimum=1e-7, maximum=1.0)
@@ -92,6 +99,15 @@ class RoundConfig:
         minimum=0.0, maximum=1e4, unit="GB",
     )  # fmt: skip
     seed: int = setting(0, "Every random draw of the round follows from it.", minimum=0, maximum=2**31 - 1)
+
+    def combination_problems(self) -> dict[str, str]:
+        """Answers are comparisons by the person's taste."""
+        if self.learns_from == REWARD or self.reward == "taste":
+            return {}
+        return {
+            "learns_from": f"learns_from = {self.learns_from}: answers say what you like, and this round rewards {self.reward}. "
+            "Set learns_from to reward, or reward to taste."
+        }
 
     @property
     def uses_taste(self) -> bool:

@@ -3,25 +3,29 @@
 Every method takes `check`, which is called before each denoising step and raises Cancelled when the person asked to stop.
 """
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
 import torch
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from rlr_core.anchor import trajectory_divergence
 from rlr_core.chain import CheckpointedChain, DenoisingChain, MeteredChain, Reward
-from rlr_core.config import AUTOMATIC, RoundConfig, from_mapping
+from rlr_core.config import ANSWERS, AUTOMATIC, BOTH, REWARD, RoundConfig, from_mapping
 from rlr_core.errors import RLRError
+from rlr_core.estimators.answer_term import AnsweredPair, AnswerTerm, Kept
 from rlr_core.estimators.estimate import Estimator
 from rlr_core.estimators.registry import ESTIMATORS
 from rlr_core.estimators.rlr_antithetic import OWN_SHARE
+from rlr_core.estimators.with_answers import WithAnswers
 from rlr_core.paths import assets_folder
 from rlr_core.pictures import from_pillow, to_pillow
 from rlr_core.pipelines.device import best_device
@@ -47,6 +51,7 @@ from rlr_core.twins import Twins, make_twins
 
 Check = Callable[[], None]
 TASTE_FILE = "taste.safetensors"
+ANSWERS_FILE = "answers.json"
 # The steps at which twins part, as shares of all: earlier, the later noises wash the difference out; later, there is little noise to flip.
 FIRST_INTERFACE, LAST_INTERFACE = 0.25, 0.65
 # The estimator by whether the reward has a derivative. One without is often rough as well, and every interface adds its roughness: a single
@@ -246,7 +251,9 @@ class Engine:
         reward = self.reward(record)
         if config.memory_budget > 0:
             config = self._within_memory(session, model, chain, config, reward.is_differentiable)
-        estimator = make_estimator(config, reward.is_differentiable)
+        estimator = None if config.learns_from == ANSWERS else make_estimator(config, reward.is_differentiable)
+        if config.learns_from != REWARD:
+            estimator = WithAnswers(self._answer_term(session, record, model), estimator)
         round_ = Round(
             model,
             chain,
@@ -262,6 +269,28 @@ class Engine:
             self._store.add_metrics(record.id, report.update, metrics_of(report))
             self._keep(folder / STATE_FILE, state.to_bytes())
             yield report
+
+    def _answer_term(self, session: SessionRecord, record: RoundRecord, model: BaseModel) -> AnswerTerm:
+        """The answers kept with the round, in units of its reward."""
+        taste, (_, config) = Taste.load(self._taste_path(record)), record.lesson
+        answered = json.loads(self._answers_path(record).read_text(encoding="utf-8"))
+        return AnswerTerm(
+            [AnsweredPair(**each) for each in answered],
+            self._kept_trajectory,
+            lambda prompts: model.condition(prompts, session.sampler),
+            config.batch_size,
+            weight=reward_per_answer(taste),
+        )
+
+    def _kept_trajectory(self, pair_id: str) -> Kept:
+        path = self._store.trajectory_path(pair_id)
+        try:
+            return Kept(**load_file(path))
+        except (OSError, SafetensorError, TypeError) as problem:
+            raise RLRError(
+                f"The noise that question '{pair_id}' was made of cannot be read ({problem}), so its answer cannot be learned from "
+                "directly: set learns_from to reward."
+            ) from problem
 
     def _within_memory(
         self, session: SessionRecord, model: BaseModel, chain: MeteredChain, config: RoundConfig, reward_is_differentiable: bool
@@ -295,8 +324,31 @@ class Engine:
         return self._taste_path(record).exists()
 
     def keep_taste(self, record: RoundRecord, taste: Taste) -> None:
-        """Keep with a round the taste it learns from, so that later answers do not change what a resumed round is after."""
+        """Keep with a round the taste and the answers it learns from, so that later answers do not change what a resumed round is after."""
+        if record.lesson[1].learns_from != REWARD:
+            answered = [asdict(each) for each in self._answered(record, taste)]
+            self._keep(self._answers_path(record), json.dumps(answered).encode())
         self._keep(self._taste_path(record), taste.to_bytes())
+
+    def _answered(self, record: RoundRecord, taste: Taste) -> list[AnsweredPair]:
+        """The session's answers; where the taste is learned from as well, less what it foretells of them."""
+        pairs = [pair for pair in self._store.pairs(record.session_id) if pair.choice not in (None, "skip")]
+        if not pairs:
+            raise RLRError(
+                f"learns_from = {record.lesson[1].learns_from}: there are 0 answered questions to learn from directly. "
+                "Answer some, or set learns_from to reward."
+            )
+        foretold = torch.zeros(len(pairs))
+        if record.lesson[1].learns_from == BOTH:
+            plus, minus = ([pair.image_a if pair.is_a_plus is side else pair.image_b for pair in pairs] for side in (True, False))
+            foretold = 2 * torch.sigmoid(taste.difference(self.encode(plus), self.encode(minus))[0]) - 1
+        return [
+            AnsweredPair(pair.id, pair.prompt, pair.step, preference(pair) - guess)
+            for pair, guess in zip(pairs, foretold.tolist(), strict=True)
+        ]
+
+    def _answers_path(self, record: RoundRecord) -> Path:
+        return self._store.round_folder(record.id) / ANSWERS_FILE
 
     def _taste_path(self, record: RoundRecord) -> Path:
         return self._store.round_folder(record.id) / TASTE_FILE
@@ -360,7 +412,21 @@ def _chosen_estimator(config: RoundConfig, reward_is_differentiable: bool) -> tu
     return find(ESTIMATORS, "estimator", name), {**best, **config.estimator_settings}
 
 
+def preference(pair: PairRecord) -> float:
+    """What was answered: 1 if the stored trajectory's own picture is the better one, -1 if its twin is, 0 if neither."""
+    if pair.choice not in ("a", "b"):
+        return 0.0
+    return 1.0 if (pair.choice == "a") == pair.is_a_plus else -1.0
+
+
+def reward_per_answer(taste: Taste) -> float:
+    """What an answer of 1 is worth in the reward of the taste: for small differences of utility, 2 sigmoid(u) - 1 = u / 2, and
+    tanh(u / (2 spread)) = u / (2 spread).
+    """
+    return 1 / max(taste.spread, 1.0)
+
+
 def metrics_of(report: UpdateReport) -> dict[str, float]:
     """The report's figures by name, its parts' norms as "norm/<part>"."""
-    figures = {name: float(value) for name, value in vars(report).items() if name not in ("update", "part_norms")}
-    return figures | {f"norm/{name}": value for name, value in report.part_norms.items()}
+    figures = {name: float(value) for name, value in vars(report).items() if name not in ("update", "part_norms", "figures")}
+    return figures | report.figures | {f"norm/{name}": value for name, value in report.part_norms.items()}

@@ -74,6 +74,7 @@ class UpdateReport:
         gradient_norm: length of the combined gradient before clipping; `part_norms` those of the estimate's parts.
         network_evaluations: of this update.
         seconds: by the round's clock.
+        figures: what else the estimator had to tell, by name.
     """
 
     update: int
@@ -86,6 +87,7 @@ class UpdateReport:
     part_norms: dict[str, float]
     network_evaluations: int
     seconds: float
+    figures: dict[str, float] = field(default_factory=dict)
 
 
 class AdapterHolder(Protocol):
@@ -177,6 +179,7 @@ class Round:
             part_norms=estimate.part_norms(),
             network_evaluations=self._chain.network_evaluations - evaluations,
             seconds=self._clock() - started,
+            figures=dict(estimate.figures),
         )
 
 

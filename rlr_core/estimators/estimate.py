@@ -31,12 +31,14 @@ class Estimate:
         rewards: the trajectory's rewards, shape (B,).
         covered_steps: the steps whose share of the gradient the estimate contains in expectation.
         memory: what the next estimate is to be given.
+        figures: what else there is to report of it, by name.
     """
 
     parts: Mapping[str, Gradient]
     rewards: Tensor
     covered_steps: frozenset[int]
     memory: Memory = field(default_factory=dict)
+    figures: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def gradient(self) -> Gradient:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.distributions import Normal
 
-from rlr_core.answer_term import AnsweredPair, AnswerTerm, Kept, effective_share
+from rlr_core.estimators.answer_term import AnsweredPair, AnswerTerm, Kept, effective_share
 from rlr_core.estimators.likelihood_ratio import sub_chain_gradients
 from rlr_core.estimators.parameters import moved
 from rlr_core.estimators.replay import replay_mean
