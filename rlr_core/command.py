@@ -79,8 +79,8 @@ SIMULATE_DEFAULTS = RoundConfig(reward="taste", num_updates=10, learning_rate=2e
 
 
 def add_tune(parser: argparse.ArgumentParser) -> None:
-    """`tune`: rounds on a built-in reward."""
-    parser.description = "Run rounds on a built-in reward, and measure what they did on prompts and seeds that were not trained on."
+    """`tune`: rounds on a reward that asks nobody."""
+    parser.description = "Run rounds on a reward, and measure what they did on prompts and seeds that were not trained on."
     parser.add_argument("--reward", default="colourfulness", help=f"One of {', '.join(name for name in REWARDS if name != 'taste')}.")
     parser.add_argument("--rounds", type=int, default=3, help="Rounds, one after the other. Default 3.")
     add_settings(parser, RoundConfig, TUNE_DEFAULTS)

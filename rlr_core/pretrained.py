@@ -13,13 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from huggingface_hub import constants, snapshot_download, try_to_load_from_cache
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    StrictDataclassError,
-)
+from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError, StrictDataclassError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -41,7 +35,7 @@ def missing(source: str, files: Sequence[str]) -> str | None:
     Args:
         source: a folder, or an id "owner/name" on the Hugging Face hub.
     """
-    if Path(source).is_dir():
+    if _is_folder(source):
         absent = _absent(Path(source), files)
         return f"{source} lacks {', '.join(absent)}; put them there ({HELP})." if absent else None
     if not HUB_ID.fullmatch(source):
@@ -60,7 +54,7 @@ def fetch(source: str, files: Sequence[str]) -> Path:
     reason = missing(source, files)
     if reason:
         raise RLRError(reason[0].upper() + reason[1:])
-    if Path(source).is_dir():
+    if _is_folder(source):
         return Path(source)
     wanted = [*files, *BESIDE_TOKENIZER]
     try:
@@ -72,7 +66,10 @@ def fetch(source: str, files: Sequence[str]) -> Path:
     folder = _download(source, wanted)
     absent = _absent(folder, files)
     if absent:
-        raise RLRError(f"{source} lacks {', '.join(absent)}, so it cannot be used: choose another source ({HELP}).")
+        raise RLRError(
+            f"There is no {', '.join(absent)} of {source} on this machine, and the Hugging Face hub gave none: connect to the internet, or "
+            f"choose another source ({HELP})."
+        )
     return folder
 
 
@@ -83,7 +80,7 @@ def _download(source: str, files: Sequence[str]) -> Path:
         raise RLRError(
             f"There is no model {source} on the Hugging Face hub, or it is private; check the id, or log in with `hf auth login`."
         ) from error
-    except (OSError, ValueError, HfHubHTTPError, EntryNotFoundError) as error:
+    except Exception as error:  # noqa: BLE001 - its HTTP library has errors of its own
         raise RLRError(
             f"{source} is not complete on this machine and could not be downloaded ({_first_line(error)}); connect to the internet for its "
             "first use, see that the disk has room, and try again."
@@ -93,6 +90,10 @@ def _download(source: str, files: Sequence[str]) -> Path:
 def described_by(source: str, base: str) -> str:
     """Where the configuration, the tokenizer and the preprocessing lie: in `source` if it is a folder that holds them, else in `base`."""
     return source if (Path(source) / CONFIG).is_file() else base
+
+
+def _is_folder(source: str) -> bool:
+    return bool(source) and Path(source).is_dir()  # Path("") would be the working folder
 
 
 def _absent(folder: Path, files: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Tune without a person: rounds on a built-in reward, then figures on prompts and seeds that were not trained on."""
+"""Tune without a person: rounds on a reward, then figures on prompts and seeds that were not trained on."""
 
 import time
 from collections.abc import Callable, Sequence

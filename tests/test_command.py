@@ -46,6 +46,15 @@ def test_tune_writes_its_figures(run):
     assert {"reward_after", "text_match_before", "text_match_after", "seconds"} <= report.keys()
 
 
+def test_settings_of_the_reward_reach_it(run, tmp_path):
+    (tmp_path / "mine.py").write_text("def reward(images, prompts):\n    return 3 + images.mean((1, 2, 3))\n")
+    weights, settings = '{"own_function": 100, "brightness": -1}', json.dumps({"own_function": {"file": str(tmp_path / "mine.py")}})
+    arguments = ("--set-reward", f"weights={weights}", "--set-reward", f"settings={settings}")
+    code, _, report = run("tune", "--reward", "composite", "--rounds", "1", "--set", "num_flips=1", *arguments)
+    assert code == 0
+    assert 300 - 1 < report["reward_before"]["mean"] < 400
+
+
 def test_tune_is_reproducible(run):
     first, second = (run("tune", "--reward", "brightness", "--rounds", "1", "--seed", "5")[2] for _ in range(2))
     assert first["reward_after"] == second["reward_after"]
@@ -86,6 +95,13 @@ def test_doctor_writes_what_it_found(tmp_path):
         (("tune", "--rounds", "0"), "rounds = 0"),
         (("tune", "--estimator", "half_order", "--eta", "0"), "eta = 0"),
         (("tune", "--set", "horizon=3"), "there is no such setting"),
+        (("tune", "--set-reward", "horizon=3"), "horizon: there is no such setting"),
+        (("tune", "--reward", "jpeg_size", "--set-reward", "quality=101"), "quality = 101: it must lie from 1 to 100"),
+        (("tune", "--reward", "composite", "--set-reward", 'weights={"text_match": NaN}'), "weights['text_match'] = nan"),
+        (("tune", "--reward", "composite", "--set-reward", 'weights={"taste": 1}'), "learned from answers"),
+        (("tune", "--reward", "clip_score", "--set-reward", "source=/nowhere"), "neither a folder on this machine nor an id"),
+        (("tune", "--reward", "own_function"), "no file is named"),
+        (("simulate", "--rater", str(RATERS / "warm_colours.py"), "--set-reward", "source=x"), "there is no such setting"),
         (("tune", "--prompts", "/nowhere/prompts.txt"), "cannot be read (No such file or directory)"),
         (("tune", "--prompts", "/"), "cannot be read (Is a directory)"),
         (("tune", "--base-model", "emojy"), "did you mean 'emoji'"),

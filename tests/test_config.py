@@ -117,6 +117,14 @@ def test_json_keeps_every_digit_and_what_is_nested() -> None:
     assert from_json(RoundConfig, to_json(config)) == config
 
 
+def test_a_round_kept_before_rewards_had_settings_still_reads() -> None:
+    values = json.loads(to_json(RoundConfig(reward="brightness", seed=4)))
+    assert values.pop("reward_settings") == {}
+    assert from_json(RoundConfig, json.dumps(values)) == RoundConfig(reward="brightness", seed=4)
+    config = RoundConfig(reward="composite", reward_settings={"weights": {"text_match": 1.0, "brightness": -0.1}})
+    assert from_json(RoundConfig, to_json(config)) == config
+
+
 @pytest.mark.parametrize(
     ("change", "name"),
     [
