@@ -34,8 +34,9 @@ from rlr_core.pipelines.quiet import quiet_libraries
 from rlr_core.pipelines.stable_diffusion import BaseModel
 from rlr_core.plugin import Plugin, find
 from rlr_core.preference.clip import ClipEncoder
+from rlr_core.preference.evidence import Answer, Evidence, Outcome, Upload
 from rlr_core.preference.features import FeatureEncoder
-from rlr_core.preference.taste import Outcome, Taste, fit_taste
+from rlr_core.preference.taste import Taste, fit_taste
 from rlr_core.rewarding import measure
 from rlr_core.rewards.registry import check_reward, make_reward
 from rlr_core.rewards.resources import RewardResources
@@ -218,17 +219,14 @@ class Engine:
         """The person's taste, from all valid answers and uploads of the session."""
         pairs = [pair for pair in self._store.pairs(session.id) if pair.choice not in (None, "skip")]
         uploads = self._store.uploads(session.id)
-        liked, disliked = ([upload.image_id for upload in uploads if upload.liked is wanted] for wanted in (True, False))
-        references = [sample.image_id for sample in self._store.samples(session.id) if sample.purpose == REFERENCE]
-        features_a, features_b = (self.encode(ids) for ids in ([pair.image_a for pair in pairs], [pair.image_b for pair in pairs]))
-        return fit_taste(
-            features_a,
-            features_b,
-            [cast(Outcome, pair.choice) for pair in pairs],
-            liked=self.encode(liked),
-            disliked=self.encode(disliked),
-            reference=torch.cat([features_a, features_b, self.encode(references)]),
-        )
+        shown = [image for pair in pairs for image in (pair.image_a, pair.image_b)]
+        references = shown + [sample.image_id for sample in self._store.samples(session.id) if sample.purpose == REFERENCE]
+        ids = list(dict.fromkeys(references + [upload.image_id for upload in uploads]))
+        row, features = {image: number for number, image in enumerate(ids)}, self.encode(ids)
+        # A question's picture a is the one on the left.
+        evidence: list[Evidence] = [Answer(row[pair.image_a], row[pair.image_b], cast(Outcome, pair.choice), left="a") for pair in pairs]
+        evidence += [Upload(row[upload.image_id], upload.liked) for upload in uploads]
+        return fit_taste(features, evidence, features[[row[image] for image in references]])
 
     @torch.no_grad()
     def encode(self, image_ids: Sequence[str]) -> Tensor:
@@ -251,9 +249,7 @@ class Engine:
         reward = self.reward(record)
         if config.memory_budget > 0:
             config = self._within_memory(session, model, chain, config, reward.is_differentiable)
-        estimator = None if config.learns_from == ANSWERS else make_estimator(config, reward.is_differentiable)
-        if config.learns_from != REWARD:
-            estimator = WithAnswers(self._answer_term(session, record, model), estimator)
+        estimator = self._estimator(session, record, model, config, reward.is_differentiable)
         round_ = Round(
             model,
             chain,
@@ -269,6 +265,15 @@ class Engine:
             self._store.add_metrics(record.id, report.update, metrics_of(report))
             self._keep(folder / STATE_FILE, state.to_bytes())
             yield report
+
+    def _estimator(  # noqa: PLR0913 - where answers come from, and the rest of what makes an estimator
+        self, session: SessionRecord, record: RoundRecord, model: BaseModel, config: RoundConfig, reward_is_differentiable: bool
+    ) -> Estimator:
+        """The round's estimator, by itself or with the person's answers."""
+        if config.learns_from == REWARD:
+            return make_estimator(config, reward_is_differentiable)
+        term = self._answer_term(session, record, model)
+        return WithAnswers(term, None if config.learns_from == ANSWERS else make_estimator(config, reward_is_differentiable))
 
     def _answer_term(self, session: SessionRecord, record: RoundRecord, model: BaseModel) -> AnswerTerm:
         """The answers kept with the round, in units of its reward."""
