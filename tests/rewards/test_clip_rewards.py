@@ -114,6 +114,14 @@ def test_reward_networks_are_in_bfloat16_or_float32_but_never_in_float16():
         assert reward_dtype(cuda) == (torch.bfloat16 if weight_dtype(cuda) == torch.bfloat16 else torch.float32)
 
 
+def test_a_long_prompt_is_cut_where_the_model_ends_whatever_the_tokenizer_allows(clip, tmp_path):
+    folder = shutil.copytree(clip[0], tmp_path / "patient")
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model_max_length": 1000}))
+    encoder, long = ClipEncoder(folder, CPU), "a red heart " * 50
+    torch.testing.assert_close(encoder.texts([long]), ClipEncoder(clip[0], CPU).texts([long]))
+
+
 def test_no_weight_is_trainable_and_dropout_is_off(clip):
     encoder = ClipEncoder(clip[0], CPU)
     assert not encoder._model.training

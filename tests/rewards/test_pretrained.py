@@ -1,11 +1,13 @@
 """Files come from a folder, from this machine's copy of the hub, or from the hub; whatever fails is a sentence."""
 
+import shutil
+
 import pytest
 from huggingface_hub import constants
 
 from rlr_core.errors import RLRError
 from rlr_core.pretrained import CLIP_FILES, WEIGHTS, fetch, missing
-from tests.rewards.hub import serve
+from tests.rewards.hub import COMMIT, serve
 from tests.rewards.models import write_clip
 
 TINY = "someone/tiny-clip"
@@ -64,6 +66,21 @@ def test_files_that_an_earlier_use_did_not_need_are_fetched_later(published, cac
         folder = fetch(TINY, CLIP_FILES)
         assert all((folder / file).is_file() for file in CLIP_FILES)
         assert sum(request.endswith(WEIGHTS) for request in hub.requests) <= 2  # HEAD and GET, not again
+
+
+def test_a_copy_of_which_nothing_else_is_known_is_completed(published, cache, online):
+    """As older programs leave it: a revision and some of its files, but no list of what belongs to it."""
+    kept = cache / "models--someone--tiny-clip"
+    (kept / "refs").mkdir(parents=True)
+    (kept / "refs" / "main").write_text(COMMIT)
+    (kept / "snapshots" / COMMIT).mkdir(parents=True)
+    shutil.copy(published / WEIGHTS, kept / "snapshots" / COMMIT / WEIGHTS)
+    assert "HF_HUB_OFFLINE forbids the download" in missing(TINY, CLIP_FILES)
+    assert fetch(TINY, (WEIGHTS,)) == kept / "snapshots" / COMMIT
+    with serve(TINY, published) as hub:
+        online(hub.address)
+        folder = fetch(TINY, CLIP_FILES)
+    assert all((folder / file).is_file() for file in CLIP_FILES)
 
 
 def test_an_id_that_the_hub_does_not_know_is_named(published, cache, online):
