@@ -14,7 +14,7 @@ from PIL import Image
 
 from rlr_core.errors import RLRError
 from rlr_core.own_file import called, defined_at, run_file
-from rlr_core.preference.taste import Outcome
+from rlr_core.preference.evidence import Outcome
 
 
 class Rater:

@@ -1,41 +1,57 @@
 """A person's taste: a utility of pictures learned from a few answers, with its uncertainty.
 
     utility(x) = w . z(x),     z = the features, standardised by reference pictures and softly limited to three standard deviations
-    P(x beats y) = sigmoid(utility(x) - utility(y))                                            (Bradley and Terry 1952)
     w ~ N(0, diag(v_theme of each column))
 
-The posterior of w is Gaussian around its maximum (Laplace). How much each theme matters, v_theme, is learned from the same answers by
-maximising their marginal likelihood (MacKay 1992), held back by a hyper-prior so that a handful of answers cannot decide on one theme.
+What a person says is explained by it as `choices` tells, whatever its kind; `posterior` has the likelihood and its Gaussian posterior, of
+which the taste keeps the part of w: its covariance includes what is not known of the nuisance parameters. How much each theme matters,
+v_theme, is learned from the same evidence by maximising its marginal likelihood (MacKay 1992), held back by a hyper-prior so that a
+handful of answers cannot decide on one theme.
 """
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from statistics import NormalDist
 
 import torch
-import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from rlr_core.errors import RLRError
+from rlr_core.preference.choices import Choices, Names, contrasts, make_choices
+from rlr_core.preference.evidence import Answer, Evidence, Ranking
 from rlr_core.preference.features import column_themes
-
-Outcome = Literal["a", "b", "tie", "both_bad"]
+from rlr_core.preference.posterior import POSITION_BIAS_STD, Likelihood, Posterior, Prior, fit, laplace
 
 LIMIT = 3.0  # standard deviations: beyond what was seen, more of the same is worth little more
 SMALLEST_SCALE = 0.01
 SMALLEST_CONTRAST = 0.05  # standard deviations between the two pictures of a question
-PRIOR_UTILITY_STD = 1.0  # logits, of a reference picture's utility before any answer
-HYPER_PRIOR_STRENGTH = 0.5  # how many columns' worth of evidence the prior guess of v_theme counts for
-OUTER_ITERATIONS = 8
-NEWTON_ITERATIONS = 3
-BOTH_BAD_WEIGHT = 0.5
-UPLOAD_WEIGHT = 1.0
 REFERENCES_PER_COMPARISON = 8
 FOLDS = 8
 FEWEST_ANSWERS_FOR_AGREEMENT = 6
+MOST_EVIDENCE_FOR_ALL_FOLDS = 400
+QUADRATURE_REACH, QUADRATURE_NODES = 4.0, 33  # standard deviations to either side; how many values between
+
+
+@dataclass(frozen=True)
+class RaterFit:
+    """What was learned of one rater, each figure with its standard error.
+
+    Attributes:
+        consistency: inverse temperature; the utility's differences times this are the rater's logits. 1 is the (geometric) mean of all
+            raters; so it is 1, without error, for a single one, whose own logits are then the utility's unit.
+        position_bias: logits by which the picture on the left is preferred for being there; 0 with the prior's error where it is never
+            known which one that was.
+    """
+
+    name: str
+    consistency: float
+    consistency_error: float
+    position_bias: float
+    position_bias_error: float
 
 
 @dataclass(frozen=True)
@@ -47,8 +63,9 @@ class Taste:
         weights: posterior mean of w, shape (F,).
         covariance: posterior covariance of w, shape (F, F).
         spread: standard deviation of the mean utility over the reference pictures, in logits.
-        num_answers: how many answers and uploads it was learned from.
+        num_answers: how many answers, ratings and uploads it was learned from.
         agreement_held_out: share of decided answers that a taste fitted without them foretells; None if they are too few to tell.
+        raters: everybody it was learned from.
     """
 
     centre: Tensor
@@ -58,6 +75,7 @@ class Taste:
     spread: float
     num_answers: int
     agreement_held_out: float | None
+    raters: tuple[RaterFit, ...] = ()
 
     def standardised(self, features: Tensor) -> Tensor:
         """z of features (B, F)."""
@@ -68,41 +86,57 @@ class Taste:
         return self.standardised(features) @ self.weights
 
     def std(self, features: Tensor) -> Tensor:
-        """Standard deviation of the utility in logits: features (B, F) to (B,)."""
+        """Standard deviation of the utility in logits: features (B, F) to (B,), differentiable; where it is 0, its derivative is 0."""
         return _deviation(self.standardised(features), self.covariance)
+
+    def lower_bound(self, features: Tensor, confidence: float) -> Tensor:
+        """What the utility exceeds with this probability, mean - Phi^-1(confidence) std: features (B, F) to (B,), differentiable.
+
+        Raises:
+            RLRError: if the confidence, a probability, is below 0.5, where the bound would be above the mean, or not below 1.
+        """
+        if not 0.5 <= confidence < 1:  # noqa: PLR2004
+            raise RLRError(f"confidence = {confidence:g}: a lower bound holds with a probability from 0.5 to below 1; give one of these.")
+        return self.mean(features) - NormalDist().inv_cdf(confidence) * self.std(features)
 
     def difference(self, features_a: Tensor, features_b: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of utility(a) - utility(b), each shape (B,)."""
         z = self.standardised(features_a) - self.standardised(features_b)
         return z @ self.weights, _deviation(z, self.covariance)
 
+    def probability(self, features_a: Tensor, features_b: Tensor) -> Tensor:
+        """How likely it is that a is preferred to b, shape (B,): the mean of sigmoid(utility(a) - utility(b)) over the posterior."""
+        logits, masses = quadrature(*self.difference(features_a, features_b))
+        return torch.sigmoid(logits) @ masses
+
     def to(self, device: torch.device) -> "Taste":
         """The same taste on another device."""
-        tensors = {name: getattr(self, name).to(device) for name in TENSORS}
-        return Taste(**tensors, spread=self.spread, num_answers=self.num_answers, agreement_held_out=self.agreement_held_out)
+        return replace(self, **{name: getattr(self, name).to(device) for name in TENSORS})
 
     def to_bytes(self) -> bytes:
         """The content of a safetensors file."""
         numbers = {name: repr(getattr(self, name)) for name in NUMBERS if getattr(self, name) is not None}
-        return save({name: getattr(self, name).cpu().contiguous() for name in TENSORS}, metadata=numbers)
+        about = {**numbers, "raters": json.dumps([asdict(rater) for rater in self.raters])}
+        return save({name: getattr(self, name).cpu().contiguous() for name in TENSORS}, metadata=about)
 
     @staticmethod
     def load(path: Path) -> "Taste":
-        """Read a file of what `to_bytes` gave."""
+        """Read a file of what `to_bytes` gave; one written before raters were kept has none."""
         if not path.is_file():
             raise RLRError(f"{path} is not there, so no taste can be read from it: give the file that a round wrote.")
         try:
             with safe_open(path, framework="pt") as file:
                 tensors = {name: file.get_tensor(name) for name in TENSORS}
-                numbers = file.metadata() or {}
-            agreement = numbers.get("agreement_held_out")
+                about = file.metadata() or {}
+            agreement = about.get("agreement_held_out")
             return Taste(
                 **tensors,
-                spread=float(numbers["spread"]),
-                num_answers=int(numbers["num_answers"]),
+                spread=float(about["spread"]),
+                num_answers=int(about["num_answers"]),
                 agreement_held_out=None if agreement is None else float(agreement),
+                raters=tuple(RaterFit(**each) for each in json.loads(about.get("raters", "[]"))),
             )
-        except (OSError, KeyError, ValueError, SafetensorError) as problem:
+        except (OSError, KeyError, ValueError, TypeError, SafetensorError) as problem:
             raise RLRError(f"The taste in {path} cannot be read ({problem}): start a new round, which learns it anew.") from problem
 
 
@@ -110,78 +144,71 @@ TENSORS = ("centre", "scale", "weights", "covariance")
 NUMBERS = ("spread", "num_answers", "agreement_held_out")
 
 
-@dataclass(frozen=True)
-class Comparisons:
-    """What is known, as soft comparisons: the first of each two won.
+def fit_taste(features: Tensor, evidence: Sequence[Evidence], reference: Tensor) -> Taste:
+    """Learn a taste from all that was said.
 
-    Attributes:
-        differences: z(winner) - z(loser), shape (n, F).
-        weights: how much each counts, shape (n,).
-        sources: the number of the answer each came from, shape (n,); uploads are numbered from the last answer on.
-    """
-
-    differences: Tensor
-    weights: Tensor
-    sources: Tensor
-
-    def only(self, chosen: Tensor) -> "Comparisons":
-        """Those where `chosen`, shape (n,), is true."""
-        return Comparisons(self.differences[chosen], self.weights[chosen], self.sources[chosen])
-
-
-@dataclass(frozen=True)
-class Posterior:
-    """Mean (F,) and covariance (F, F) of w."""
-
-    mean: Tensor
-    covariance: Tensor
-
-
-def fit_taste(  # noqa: PLR0913 - one argument a kind of evidence
-    features_a: Tensor,
-    features_b: Tensor,
-    outcomes: Sequence[Outcome],
-    liked: Tensor,
-    disliked: Tensor,
-    reference: Tensor,
-) -> Taste:
-    """Learn a taste.
-
-    A tie counts as half a win for each; "both bad" is a tie in which both also lose against average reference pictures. A liked upload
-    wins against average reference pictures, a disliked one loses.
+    The agreement is cross-validated in eight parts, for each of which the prior's variances are fitted anew. Of more than 400 pieces of
+    evidence only one eighth of the answers is kept back, and foretold with the variances of all: it saves most of the time.
 
     Args:
-        features_a, features_b: the two pictures of each question, shape (n, F), columns as FeatureEncoder gives them.
-        outcomes: the n answers.
-        liked, disliked: uploads, shapes (l, F) and (d, F); l and d may be 0.
+        features: the pictures, shape (N, F), columns as FeatureEncoder gives them.
+        evidence: what was said of them; pictures are rows of `features`.
         reference: pictures of the base model, shape (r, F), r >= 2: the standard of comparison.
 
     Raises:
-        RLRError: if there is neither an answer nor an upload, or too few reference pictures.
+        RLRError: if there is no evidence, too few reference pictures, a row that is not there, or a feature that is not finite.
     """
-    if len(outcomes) + len(liked) + len(disliked) == 0:
-        raise RLRError("There are 0 answers and 0 uploads, so there is no taste to learn yet: answer a few questions first.")
-    if len(reference) < 2:  # noqa: PLR2004
-        raise RLRError(f"There are {len(reference)} reference pictures, which have no spread to compare with: give 2 or more.")
-    reference = reference.double().cpu()
+    _check(features, evidence, reference)
+    features, reference = features.double().cpu(), reference.double().cpu()
     centre, scale = reference.mean(0), reference.std(0).clamp_min(SMALLEST_SCALE)
-    a, b, good, bad, base = (
-        standardised(part.double().cpu(), centre, scale) for part in (features_a, features_b, liked, disliked, reference)
-    )
-    gain = _contrast(a - b)
-    comparisons = _comparisons(a * gain, b * gain, outcomes, good * gain, bad * gain, base * gain)
+    z, base = (standardised(part, centre, scale) for part in (features, reference))
+    gain = _contrast(_question_differences(z, evidence))
+    rivals = base[torch.linspace(0, len(base) - 1, min(len(base), REFERENCES_PER_COMPARISON)).round().long()]
+    choices = make_choices(z * gain, evidence, rivals * gain)
     columns = _theme_matrix(reference.shape[1])
-    posterior = _fit(comparisons, columns)
-    weights = gain * posterior.mean
+    posterior, prior = fit(choices, columns)
+    num_features = len(gain)
+    weights = gain * posterior.mean[:num_features]
+    covariance = posterior.covariance[:num_features, :num_features]
     return Taste(
         centre.float(),
         scale.float(),
         weights.float(),
-        (gain[:, None] * posterior.covariance * gain).float(),
+        (gain[:, None] * covariance * gain).float(),
         spread=float((base @ weights).std()),
-        num_answers=len(outcomes) + len(liked) + len(disliked),
-        agreement_held_out=_agreement(comparisons, columns, (a - b) * gain, outcomes),
+        num_answers=len(evidence),
+        agreement_held_out=_agreement(choices, columns, prior, posterior, z * gain, evidence),
+        raters=_rater_fits(choices.names, posterior),
     )
+
+
+def _check(features: Tensor, evidence: Sequence[Evidence], reference: Tensor) -> None:
+    if not evidence:
+        raise RLRError("There are 0 answers, ratings and uploads, so there is no taste to learn yet: answer a few questions first.")
+    if len(reference) < 2:  # noqa: PLR2004
+        raise RLRError(f"There are {len(reference)} reference pictures, which have no spread to compare with: give 2 or more.")
+    for what, rows in (("picture", features), ("reference picture", reference)):
+        broken = (~rows.isfinite().all(1)).nonzero().flatten().tolist()
+        if broken:
+            raise RLRError(
+                f"The features of {what} {broken[0]} are not all finite numbers, so it cannot be compared with any other: leave it out, or "
+                "make it again."
+            )
+    for number, piece in enumerate(evidence):
+        missing = next((picture for picture in piece.pictures if not 0 <= picture < len(features)), None)
+        if missing is not None:
+            raise RLRError(
+                f"Piece of evidence {number} is about picture {missing}, which is not among the {len(features)} pictures: give the "
+                "features of all, and count them from 0."
+            )
+
+
+def _question_differences(z: Tensor, evidence: Sequence[Evidence]) -> Tensor:
+    """z(a) - z(b) of the answers, and z(first) - z(other) of the rankings; shape (n, F)."""
+    answers = [piece.pictures for piece in evidence if isinstance(piece, Answer)]
+    rankings = [(piece.pictures[0], other) for piece in evidence if isinstance(piece, Ranking) for other in piece.pictures[1:]]
+    left, right = torch.tensor([*answers, *rankings], dtype=torch.long).reshape(-1, 2).unbind(1)
+    return z[left] - z[right]
 
 
 def _contrast(differences: Tensor) -> Tensor:
@@ -200,29 +227,6 @@ def standardised(features: Tensor, centre: Tensor, scale: Tensor) -> Tensor:
     return LIMIT * torch.tanh((features - centre) / (LIMIT * scale))
 
 
-def _comparisons(a: Tensor, b: Tensor, outcomes: Sequence[Outcome], liked: Tensor, disliked: Tensor, base: Tensor) -> Comparisons:  # noqa: PLR0913
-    """All evidence as comparisons; inputs are standardised."""
-    rivals = base[torch.linspace(0, len(base) - 1, min(len(base), REFERENCES_PER_COMPARISON)).round().long()]
-    parts: list[tuple[Tensor, float, int]] = []  # differences, their weight together, source
-    for number, outcome in enumerate(outcomes):
-        difference = (a[number] - b[number])[None]
-        if outcome in ("a", "b"):
-            parts.append((difference if outcome == "a" else -difference, 1.0, number))
-        else:
-            parts.append((torch.cat([difference, -difference]), 1.0, number))
-        if outcome == "both_bad":
-            parts += [(rivals - picture[number], BOTH_BAD_WEIGHT, number) for picture in (a, b)]
-    for number, picture in enumerate(liked, start=len(outcomes)):
-        parts.append((picture - rivals, UPLOAD_WEIGHT, number))
-    for number, picture in enumerate(disliked, start=len(outcomes) + len(liked)):
-        parts.append((rivals - picture, UPLOAD_WEIGHT, number))
-    return Comparisons(
-        torch.cat([differences for differences, _, _ in parts]),
-        torch.cat([base.new_full((len(differences),), weight / len(differences)) for differences, weight, _ in parts]),
-        torch.cat([torch.full((len(differences),), source) for differences, _, source in parts]),
-    )
-
-
 def _theme_matrix(num_columns: int) -> Tensor:
     """Which column is of which theme: shape (themes, F), of zeros and ones."""
     themes = column_themes(num_columns)
@@ -230,69 +234,52 @@ def _theme_matrix(num_columns: int) -> Tensor:
     return torch.tensor([[float(theme == name) for theme in themes] for name in names], dtype=torch.float64)
 
 
-def _fit(comparisons: Comparisons, columns: Tensor) -> Posterior:
-    """Posterior of w, its prior's variances fitted theme by theme: v = (|w|^2 + s v_0) / (gamma + s), gamma = columns determined."""
-    sizes = columns.sum(1)
-    # Before any answer every theme explains the same share of the utility, however many columns it has.
-    prior = PRIOR_UTILITY_STD**2 / len(sizes) / sizes
-    variances = prior.clone()
-    weights = torch.zeros(columns.shape[1], dtype=torch.float64)
-    for _ in range(OUTER_ITERATIONS):
-        posterior = _laplace(comparisons, variances @ columns, weights)
-        weights = posterior.mean
-        determined = sizes - columns @ posterior.covariance.diagonal() / variances
-        variances = (columns @ weights.square() + HYPER_PRIOR_STRENGTH * prior) / (determined + HYPER_PRIOR_STRENGTH)
-    return _laplace(comparisons, variances @ columns, weights)
-
-
-def _laplace(comparisons: Comparisons, variances: Tensor, start: Tensor) -> Posterior:
-    """Newton's method to the posterior's maximum, and the inverse Hessian there; `variances` of the prior, shape (F,).
-
-    The log-posterior is concave; columns are scaled by the prior's standard deviation, so the Hessian is never worse than the identity.
-    """
-    root = variances.sqrt()
-    x = comparisons.differences * root
-    u = start / root
-    identity = torch.eye(len(root), dtype=x.dtype)
-    for _ in range(NEWTON_ITERATIONS):
-        p = torch.sigmoid(x @ u)
-        gradient = x.T @ (comparisons.weights * (1 - p)) - u
-        factor = torch.linalg.cholesky(x.T @ (x * (comparisons.weights * p * (1 - p))[:, None]) + identity)
-        u = u + torch.cholesky_solve(gradient[:, None], factor)[:, 0]
-    return Posterior(u * root, torch.cholesky_inverse(factor) * root[:, None] * root)
-
-
-def _agreement(comparisons: Comparisons, columns: Tensor, differences: Tensor, outcomes: Sequence[Outcome]) -> float | None:
-    """Cross-validated share of decided answers foretold; the prior's variances are fitted anew in every fold."""
-    decided = [number for number, outcome in enumerate(outcomes) if outcome in ("a", "b")]
-    if len(decided) < FEWEST_ANSWERS_FOR_AGREEMENT:
+def _agreement(  # noqa: PLR0913 - the fit that is tested, and the answers it is tested on
+    choices: Choices, columns: Tensor, prior: Prior, posterior: Posterior, z: Tensor, evidence: Sequence[Evidence]
+) -> float | None:
+    """Cross-validated share of decided answers foretold; answers to the same question are kept back together."""
+    questions: dict[frozenset[int], list[int]] = {}
+    for number, piece in enumerate(evidence):
+        if isinstance(piece, Answer) and piece.outcome in ("a", "b"):
+            questions.setdefault(frozenset(piece.pictures), []).append(number)
+    num_decided = sum(map(len, questions.values()))
+    if num_decided < FEWEST_ANSWERS_FOR_AGREEMENT or len(questions) < 2:  # noqa: PLR2004
         return None
-    right = 0
-    for fold in range(min(FOLDS, len(decided))):
-        hidden = decided[fold::FOLDS]
-        posterior = _fit(comparisons.only(~torch.isin(comparisons.sources, torch.tensor(hidden))), columns)
-        for number in hidden:
-            right += (float(differences[number] @ posterior.mean) > 0) == (outcomes[number] == "a")
-    return right / len(decided)
+    is_thinned = len(evidence) > MOST_EVIDENCE_FOR_ALL_FOLDS
+    right: list[bool] = []
+    for fold in range(1 if is_thinned else min(FOLDS, len(questions))):
+        hidden = [number for numbers in list(questions.values())[fold::FOLDS] for number in numbers]
+        known = choices.without(hidden)
+        fitted = laplace(Likelihood(known), prior, posterior.mean) if is_thinned else fit(known, columns)[0]
+        utility = z @ fitted.mean[: z.shape[1]]
+        for answer in (evidence[number] for number in hidden):
+            assert isinstance(answer, Answer)
+            right.append(bool(utility[answer.a] > utility[answer.b]) == (answer.outcome == "a"))
+    return sum(right) / len(right)
+
+
+def _rater_fits(names: Names, posterior: Posterior) -> tuple[RaterFit, ...]:
+    num_raters, num_sided = len(names.raters), len(names.sided)
+    first_contrast = len(posterior.mean) - names.num_contrasts
+    first_bias, basis = first_contrast - num_sided, contrasts(num_raters)
+    consistencies = (basis @ posterior.mean[first_contrast:]).exp()
+    log_errors = (basis @ posterior.covariance[first_contrast:, first_contrast:] * basis).sum(1).sqrt()
+    biases = {name: (0.0, POSITION_BIAS_STD) for name in names.raters}
+    for place, name in enumerate(names.sided, start=first_bias):
+        biases[name] = (float(posterior.mean[place]), float(posterior.covariance[place, place].sqrt()))
+    rows = zip(names.raters, consistencies.tolist(), (consistencies * log_errors).tolist(), strict=True)
+    return tuple(RaterFit(name, consistency, error, *biases[name]) for name, consistency, error in rows)
 
 
 def _deviation(z: Tensor, covariance: Tensor) -> Tensor:
-    return (z @ covariance * z).sum(-1).clamp_min(0).sqrt()
+    """sqrt(z' covariance z); 0 with derivative 0 where rounding leaves nothing or less."""
+    variance = (z @ covariance * z).sum(-1)
+    is_positive = variance > 0
+    # The root of a number that is not used: an infinite derivative times 0 would be NaN.
+    return torch.where(is_positive, torch.where(is_positive, variance, 1.0).sqrt(), 0.0)
 
 
-def expected_information(taste: Taste, features_a: Tensor, features_b: Tensor) -> Tensor:
-    """What an answer to each of N questions would tell about the taste, in nats, shape (N,) (Houlsby et al. 2011).
-
-    Entropy of the expected answer minus expected entropy of the answer, by quadrature over the difference's Gaussian.
-    """
-    mean, std = taste.difference(features_a, features_b)
-    nodes = torch.linspace(-4, 4, 33, device=mean.device)
-    masses = torch.softmax(-nodes.square() / 2, 0)
-    logits = mean[:, None] + std[:, None] * nodes
-    p = torch.sigmoid(logits)
-    return _binary_entropy(torch.logit(p @ masses, eps=1e-6)) - _binary_entropy(logits) @ masses
-
-
-def _binary_entropy(logits: Tensor) -> Tensor:
-    """Entropy in nats of a coin whose heads have these log-odds: softplus(l) - l sigmoid(l)."""
-    return F.softplus(logits) - logits * torch.sigmoid(logits)
+def quadrature(mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
+    """Values of Gaussians over four standard deviations to either side, shape (B, 33), and how much each of them counts, shape (33,)."""
+    nodes = torch.linspace(-QUADRATURE_REACH, QUADRATURE_REACH, QUADRATURE_NODES, device=mean.device, dtype=mean.dtype)
+    return mean[:, None] + std[:, None] * nodes, torch.softmax(-nodes.square() / 2, 0)

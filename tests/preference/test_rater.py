@@ -7,8 +7,8 @@ from PIL import Image
 from rlr_core.errors import RLRError
 from rlr_core.preference.features import statistics
 from rlr_core.preference.rater import Rater, informative, load_rater
-from rlr_core.preference.taste import fit_taste
 from rlr_core.rng import generator
+from tests.preference.answers import fit_answers
 from tests.preference.pictures import draw_pictures, to_pil
 
 SHIPPED = sorted((Path(__file__).parents[2] / "assets" / "raters").glob("*.py"))
@@ -39,8 +39,7 @@ def test_forty_answers_of_each_rater_foretell_its_further_answers(path):
     images = [to_pil(picture) for picture in pictures]
     draws = generator(0, "answers")
     outcomes = [rater.answer(images[row], images[row + 40], "", draws) for row in range(40)]
-    none = features[:0]
-    taste = fit_taste(features[:40], features[40:80], outcomes, none, none, features[80:])
+    taste = fit_answers(features[:40], features[40:80], outcomes, features[80:])
     true = torch.tensor([rater.utility(images[row], "") - rater.utility(images[row + 60], "") for row in range(80, 140)])
     learned = taste.difference(features[80:140], features[140:200])[0]
     decided = true != 0

@@ -12,9 +12,9 @@ from rlr_core.errors import RLRError
 from rlr_core.plugin import find
 from rlr_core.preference.clip import ClipEncoder
 from rlr_core.preference.features import FeatureEncoder, column_themes
-from rlr_core.preference.taste import fit_taste
 from rlr_core.rewards.registry import REWARDS
 from rlr_core.rewards.resources import RewardResources
+from tests.preference.answers import fit_answers
 from tests.preference.pictures import draw_pictures
 
 CLIP_FOLDER = Path(__file__).parents[2] / "assets" / "clip"
@@ -31,10 +31,10 @@ def resources():
     encoder = FeatureEncoder(CLIP_FOLDER, CPU)
     with torch.no_grad():
         features = encoder(draw_pictures(74, seed=1))
-    a, b, none, reference = features[:12], features[12:24], features[:0], features[24:]
+    a, b, reference = features[:12], features[12:24], features[24:]
     warmth = column_themes(features.shape[1]).index("warmth")
     outcomes = ["a" if warmer else "b" for warmer in (a[:, warmth] > b[:, warmth]).tolist()]
-    return RewardResources(CLIP_FOLDER, fit_taste(a, b, outcomes, none, none, reference), CPU)
+    return RewardResources(CLIP_FOLDER, fit_answers(a, b, outcomes, reference), CPU)
 
 
 @pytest.fixture(scope="module")

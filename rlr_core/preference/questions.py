@@ -1,0 +1,144 @@
+"""Which question to ask next, and how much more answers would tell. Pure functions of a taste and of features; they store nothing."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rlr_core.errors import RLRError
+from rlr_core.preference.taste import Taste, quadrature
+
+RANDOM_SHARE = 0.2
+REPEAT_SHARE = 0.05
+RECENT_QUESTIONS = 8  # a person would recognise these; none of them is repeated
+WANTED_FALL = 0.2
+
+Reason = Literal["information", "random", "repeat"]
+
+
+@dataclass(frozen=True)
+class NextQuestion:
+    """What to ask: `index` counts the candidates, or the questions asked before if the reason is "repeat"."""
+
+    reason: Reason
+    index: int
+
+
+@dataclass(frozen=True)
+class AnswersWanted:
+    """What further answers would bring.
+
+    Attributes:
+        uncertainty: mean standard deviation of the comparisons' utility differences, in logits.
+        fall: by how much one more answer is expected to lower it, in logits.
+        share: the part of the uncertainty that is to go.
+        wanted: answers until it has gone.
+    """
+
+    uncertainty: float
+    fall: float
+    share: float
+    wanted: int
+
+    @property
+    def sentence(self) -> str:
+        """In words."""
+        return f"About {self.wanted} more answers would make what is known of your taste {self.share:.0%} more certain."
+
+
+def expected_information(taste: Taste, features_a: Tensor, features_b: Tensor) -> Tensor:
+    """What an answer to each of N questions would tell about the taste, in nats, shape (N,) (Houlsby et al. 2011).
+
+    Entropy of the expected answer minus expected entropy of the answer, by quadrature over the difference's Gaussian.
+    """
+    logits, masses = quadrature(*taste.difference(features_a, features_b))
+    p = torch.sigmoid(logits)
+    return _binary_entropy(torch.logit(p @ masses, eps=1e-6)) - _binary_entropy(logits) @ masses
+
+
+def _binary_entropy(logits: Tensor) -> Tensor:
+    """Entropy in nats of a coin whose heads have these log-odds: softplus(l) - l sigmoid(l)."""
+    return F.softplus(logits) - logits * torch.sigmoid(logits)
+
+
+def next_question(  # noqa: PLR0913 - the candidates, the past, and the two shares
+    taste: Taste | None,
+    features_a: Tensor,
+    features_b: Tensor,
+    num_asked: int,
+    draws: torch.Generator,
+    random_share: float = RANDOM_SHARE,
+    repeat_share: float = REPEAT_SHARE,
+) -> NextQuestion:
+    """Choose among candidates the one whose answer is expected to tell most; now and then another, so that nothing stays unseen.
+
+    With probability `repeat_share` an earlier question comes again, without a word: only that shows how consistent the answers are. The
+    last eight are never repeated; while there are no others, none is. With probability `random_share` any candidate is chosen.
+
+    Args:
+        taste: what is known; None before the first answer, where every choice is random.
+        features_a, features_b: the two pictures of each candidate, shape (N, F), N >= 1.
+        num_asked: how many questions have been asked.
+        draws: two numbers are drawn from it, whatever is chosen.
+
+    Raises:
+        RLRError: if there is no candidate, or the shares are no probabilities.
+    """
+    _check_candidates(features_a)
+    if min(random_share, repeat_share) < 0 or random_share + repeat_share > 1:
+        raise RLRError(
+            f"random_share = {random_share:g} and repeat_share = {repeat_share:g}: they are probabilities of two things that exclude each "
+            "other; make them 0 or more, and 1 or less together."
+        )
+    kind, place = torch.rand(2, generator=draws, dtype=torch.float64).tolist()
+    num_old = max(num_asked - RECENT_QUESTIONS, 0)
+    if kind < repeat_share and num_old:
+        return NextQuestion("repeat", int(place * num_old))
+    if taste is None or repeat_share <= kind < repeat_share + random_share:
+        return NextQuestion("random", int(place * len(features_a)))
+    return NextQuestion("information", int(expected_information(taste, features_a, features_b).argmax()))
+
+
+def answers_wanted(taste: Taste, features_a: Tensor, features_b: Tensor, share: float = WANTED_FALL) -> AnswersWanted:
+    """How many more answers would lower the uncertainty of comparisons by `share`.
+
+    An answer to question i, whose features differ by z_i, lowers the variance of comparison k from s_k^2 by
+
+        h_i (z_k' S z_i)^2 / (1 + h_i s_i^2),        h_i = E[p (1 - p)] the Fisher information of the answer, S the covariance
+
+    (a rank-one update; the Gaussian posterior's own rule). `fall` is the mean over all i and k of what that takes from s_k. Further
+    answers are taken to go on like this one, as if the variance were that of a mean of answers: s after n more = s (1 + 2 n fall / s)^-1/2.
+    So it is an estimate for questions like these, asked at random: chosen ones do better, and it knows nothing of what a linear utility
+    cannot learn.
+
+    Args:
+        taste: what is known.
+        features_a, features_b: questions that might be asked, and also the comparisons whose uncertainty counts; shape (N, F), N >= 1.
+        share: above 0 and below 1.
+
+    Raises:
+        RLRError: if there is no question, or the share is out of range.
+    """
+    _check_candidates(features_a)
+    if not 0 < share < 1:
+        raise RLRError(f"share = {share:g}: the part of the uncertainty that is to go is above 0 and below 1; give such a number.")
+    z = (taste.standardised(features_a) - taste.standardised(features_b)).double()
+    together = z @ taste.covariance.double() @ z.T
+    variances = together.diagonal().clamp_min(0)
+    logits, masses = quadrature(z @ taste.weights.double(), variances.sqrt())
+    information = (torch.sigmoid(logits) * torch.sigmoid(-logits)) @ masses
+    taken = together.square() * (information / (1 + information * variances))
+    falls = variances.sqrt()[:, None] - (variances[:, None] - taken).clamp_min(0).sqrt()
+    uncertainty, fall = float(variances.sqrt().mean()), float(falls.mean())
+    if fall <= 0:  # every candidate is a pair of equal pictures: there is nothing to learn from them
+        return AnswersWanted(uncertainty, 0.0, share, 0)
+    return AnswersWanted(uncertainty, fall, share, math.ceil(uncertainty / (2 * fall) * (1 / (1 - share) ** 2 - 1)))
+
+
+def _check_candidates(candidates: Sequence[object] | Tensor) -> None:
+    if len(candidates) == 0:
+        raise RLRError("There are 0 candidate questions, so there is none to choose: make some first.")

@@ -1,0 +1,158 @@
+"""Which question comes next, and how many more answers would help."""
+
+from collections import Counter
+
+import pytest
+import torch
+
+from rlr_core.errors import RLRError
+from rlr_core.preference.evidence import Answer
+from rlr_core.preference.questions import AnswersWanted, answers_wanted, expected_information, next_question
+from rlr_core.preference.taste import fit_taste
+from rlr_core.rng import generator
+
+NUM_COLUMNS = 12
+
+
+@pytest.fixture(scope="module")
+def features():
+    return torch.randn(600, NUM_COLUMNS, generator=generator(0, "features"))
+
+
+def taste_from(features, count, seed=0):
+    draws = generator(seed, "answers")
+    rows = [torch.randperm(200, generator=draws)[:2].tolist() for _ in range(count)]
+    utility = 1.5 * features[:, 0] - features[:, 1]
+    wins = torch.rand(count, generator=draws) < torch.sigmoid(torch.stack([utility[a] - utility[b] for a, b in rows]))
+    return fit_taste(features, [Answer(a, b, "a" if won else "b") for (a, b), won in zip(rows, wins.tolist(), strict=True)], features)
+
+
+@pytest.fixture(scope="module")
+def taste(features):
+    return taste_from(features, 30)
+
+
+def test_information_is_large_where_the_answer_is_open_and_unknown(taste, features):
+    information = expected_information(taste, features[300:350], features[350:400])
+    assert (information > 0).all()
+    assert (information < 0.6932).all()
+    same = expected_information(taste, features[300:305], features[300:305])
+    assert same.abs().max() < 1e-5
+
+
+def test_information_matches_sampling(features):
+    taste = taste_from(features, 10)
+    a, b = features[300:310], features[350:360]
+    mean, std = (part.double() for part in taste.difference(a, b))
+    noise = torch.randn((200_000, 1), generator=generator(0, "differences"), dtype=torch.float64)
+    p = torch.sigmoid(mean + std * noise)
+
+    def entropy(q):
+        return -torch.xlogy(q, q) - torch.xlogy(1 - q, 1 - q)
+
+    by_sampling = entropy(p.mean(0)) - entropy(p).mean(0)
+    torch.testing.assert_close(expected_information(taste, a, b).double(), by_sampling, atol=2e-3, rtol=0.02)
+
+
+def chosen(taste, features, number, **arguments):
+    return next_question(taste, features[200:300], features[300:400], 50, generator(7, "question", number), **arguments)
+
+
+def test_the_most_informative_question_is_asked(taste, features):
+    most = int(expected_information(taste, features[200:300], features[300:400]).argmax())
+    found = chosen(taste, features, 0, random_share=0.0, repeat_share=0.0)
+    assert (found.reason, found.index) == ("information", most)
+
+
+def test_shares_are_kept_and_every_draw_repeats(taste, features):
+    found = [chosen(taste, features, number) for number in range(2000)]
+    counts = Counter(each.reason for each in found)
+    assert abs(counts["random"] / 2000 - 0.2) < 0.03
+    assert abs(counts["repeat"] / 2000 - 0.05) < 0.02
+    at_random = {each.index for each in found if each.reason == "random"}
+    assert len(at_random) > 90 and at_random <= set(range(100))
+    repeated = {each.index for each in found if each.reason == "repeat"}
+    assert len(repeated) > 25 and repeated <= set(range(42)), "the last eight of fifty are too fresh in memory"
+    assert found[:50] == [chosen(taste, features, number) for number in range(50)]
+
+
+def test_without_answers_every_question_is_random(features):
+    reasons = {next_question(None, features[:9], features[9:18], 0, generator(1, "question", number)).reason for number in range(50)}
+    assert reasons == {"random"}
+
+
+@pytest.mark.parametrize("num_asked", [0, 8])
+def test_nothing_is_repeated_while_all_is_fresh_in_memory(taste, features, num_asked):
+    for number in range(20):
+        found = next_question(
+            taste, features[:5], features[5:10], num_asked, generator(2, "question", number), repeat_share=1.0, random_share=0
+        )
+        assert found.reason == "information"
+
+
+@pytest.mark.parametrize(("random_share", "repeat_share"), [(-0.1, 0.0), (0.0, -0.1), (0.7, 0.4)])
+def test_shares_that_are_no_probabilities_are_refused(taste, features, random_share, repeat_share):
+    with pytest.raises(RLRError, match=f"random_share = {random_share:g} and repeat_share = {repeat_share:g}"):
+        chosen(taste, features, 0, random_share=random_share, repeat_share=repeat_share)
+
+
+def test_no_candidates_are_refused(taste, features):
+    with pytest.raises(RLRError, match="0 candidate questions"):
+        next_question(taste, features[:0], features[:0], 5, generator(0, "question"))
+    with pytest.raises(RLRError, match="0 candidate questions"):
+        answers_wanted(taste, features[:0], features[:0])
+
+
+def test_the_fall_is_that_of_the_updated_posterior(taste, features):
+    """Against the inverse of the precision to which one answer's information was added."""
+    a, b = features[200:206], features[300:306]
+    z = (taste.standardised(a) - taste.standardised(b)).double()
+    covariance = taste.covariance.double()
+    mean, std = z @ taste.weights.double(), (z @ covariance * z).sum(1).sqrt()
+    noise = torch.randn((200_000, 1), generator=generator(0, "utilities"), dtype=torch.float64)
+    p = torch.sigmoid(mean + std * noise)
+    information = (p * (1 - p)).mean(0)
+    falls = []
+    for asked in range(6):
+        updated = torch.linalg.inv(torch.linalg.inv(covariance) + information[asked] * torch.outer(z[asked], z[asked]))
+        falls.append((std - (z @ updated * z).sum(1).sqrt()).mean())
+    found = answers_wanted(taste, a, b)
+    assert found.uncertainty == pytest.approx(float(std.mean()), rel=1e-5)
+    assert found.fall == pytest.approx(float(torch.stack(falls).mean()), rel=0.01)
+
+
+def test_what_is_wanted_brings_about_what_is_promised(features):
+    """As many answers as advised, to questions drawn at random, with the variances of the prior kept: the promise holds within a half."""
+    taste = taste_from(features, 30)
+    a, b = features[200:300], features[300:400]
+    advice = answers_wanted(taste, a, b)
+    z = (taste.standardised(a) - taste.standardised(b)).double()
+    precision, weights = torch.linalg.inv(taste.covariance.double()), taste.weights.double()
+    for number in torch.randint(100, (advice.wanted,), generator=generator(0, "asked")).tolist():
+        p = torch.sigmoid(z[number] @ weights)
+        precision += p * (1 - p) * torch.outer(z[number], z[number])
+    after = float((z @ torch.linalg.inv(precision) * z).sum(1).sqrt().mean())
+    fallen = 1 - after / advice.uncertainty
+    assert 0.5 * advice.share < fallen < 1.5 * advice.share
+
+
+def test_the_more_is_known_the_more_answers_are_wanted(features):
+    a, b = features[200:300], features[300:400]
+    few, many = (answers_wanted(taste_from(features, count), a, b) for count in (10, 120))
+    assert few.fall > many.fall > 0
+    assert few.wanted < many.wanted
+    assert answers_wanted(taste_from(features, 10), a, b, share=0.5).wanted > few.wanted
+
+
+def test_equal_pictures_can_teach_nothing(taste, features):
+    assert answers_wanted(taste, features[:5], features[:5]) == AnswersWanted(0.0, 0.0, 0.2, 0)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_share_that_cannot_be_reached_is_refused(taste, features, share):
+    with pytest.raises(RLRError, match=f"share = {share:g}: "):
+        answers_wanted(taste, features[:5], features[5:10], share)
+
+
+def test_the_advice_is_a_sentence():
+    assert AnswersWanted(1.0, 0.02, 0.2, 15).sentence == "About 15 more answers would make what is known of your taste 20% more certain."
