@@ -110,15 +110,15 @@ def fit_speed(say: Callable[[str], None]) -> None:
     torch.set_num_threads(threads)
 
 
-def _utility(features: Tensor) -> Tensor:
-    """A planted one, of which the answers are."""
+def planted_utility(features: Tensor) -> Tensor:
+    """A utility of random weights, by which the made-up evidence goes; shape (n,)."""
     return features @ (2 * torch.randn(features.shape[1], generator=generator(0, "utility")) / features.shape[1] ** 0.5)
 
 
 def random_answers(features: Tensor, count: int) -> list[Evidence]:
     """Bradley and Terry on the planted utility."""
     draws = generator(1, "answers")
-    utility = _utility(features)
+    utility = planted_utility(features)
     a, b = torch.randint(len(features), (2, count), generator=draws)
     wins = torch.rand(count, generator=draws) < torch.sigmoid(utility[a] - utility[b])
     sides = torch.rand(count, generator=draws) < 0.5  # noqa: PLR2004 - a fair coin
@@ -128,7 +128,7 @@ def random_answers(features: Tensor, count: int) -> list[Evidence]:
 
 def random_mixture(features: Tensor, count: int) -> list[Evidence]:
     """As many answers, thumbs, stars and rankings, by two raters; without noise, of which the time does not depend."""
-    utility, draws = _utility(features), generator(2, "mixture")
+    utility, draws = planted_utility(features), generator(2, "mixture")
     pictures = torch.randint(len(features), (count, 4), generator=draws)
     stars = 1 + (torch.bucketize(utility, torch.tensor([-2.0, -0.5, 0.5, 2.0])))
     made: list[Evidence] = []

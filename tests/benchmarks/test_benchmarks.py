@@ -4,11 +4,15 @@ import json
 import math
 
 import pytest
+import torch
 
 from benchmarks import __main__ as bench
 from benchmarks.convergence import Curve, band, reward_at, smoothed, table
+from benchmarks.taste import RATER_FOLDERS, planted_utility, random_answers, random_mixture
 from benchmarks.variants import VARIANTS, parse
 from rlr_core.estimators.registry import ESTIMATORS
+from rlr_core.preference.taste import fit_taste
+from rlr_core.rng import generator
 
 KEYS = {
     "estimator", "unbiased", "bias_z", "relative_variance", "relative_variance_error", "cosine", "network_evaluations",
@@ -90,3 +94,22 @@ def test_the_band_ends_where_the_first_seed_does():
     grid, rewards = band(curves, [curve.network_evaluations for curve in curves])
     assert (grid[0], grid[-1]) == (1, 4)
     assert rewards.mean(0).tolist() == [2.0] * len(grid)
+
+
+def test_the_taste_is_measured_for_every_rater_and_its_probabilities_too(tiny_folder, capsys):
+    arguments = ["taste", "--base-model", str(tiny_folder), "--questions", "16", "--answers", "8", "--seeds", "1", "--reliability"]
+    assert bench.main(arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    raters = [path for folder in RATER_FOLDERS for path in folder.glob("*.py")]
+    assert {line.split()[0] for line in lines[: len(raters)]} == {path.stem for path in raters}
+    assert lines[-1].startswith(f"{8 * len(raters)} predictions: calibration error 0.")
+
+
+@pytest.mark.parametrize("make", [random_answers, random_mixture])
+def test_made_up_evidence_can_be_learned_from(make):
+    features = torch.randn(200, 20, generator=generator(0, "features"))
+    evidence = make(features, 120)
+    assert len(evidence) == 120
+    assert len({type(piece) for piece in evidence}) == (1 if make is random_answers else 4)
+    found = fit_taste(features, evidence, features).mean(features)
+    assert torch.corrcoef(torch.stack([found, planted_utility(features)]))[0, 1] > 0.6
