@@ -24,16 +24,30 @@ class Rater:
         path: the file, for messages.
         utility: picture and prompt to a number.
         temperature: what differences of utility are divided by to become logits.
+        wrong_share: how often the answer is turned round, from 0 to 1.
     """
 
-    def __init__(self, path: Path, utility: Callable[[Image.Image, str], float], temperature: float = 1.0) -> None:
+    def __init__(
+        self, path: Path, utility: Callable[[Image.Image, str], float], temperature: float = 1.0, wrong_share: float = 0.0
+    ) -> None:
         self._path = path
         self._utility = utility
         self.temperature = temperature
+        self._wrong_share = wrong_share
 
     def at(self, temperature: float) -> "Rater":
         """The same rater at another temperature."""
-        return Rater(self._path, self._utility, temperature)
+        return Rater(self._path, self._utility, temperature, self._wrong_share)
+
+    def wrong(self, share: float) -> "Rater":
+        """The same rater, but `share` of its answers are turned round.
+
+        Raises:
+            RLRError: if that is no share.
+        """
+        if not 0 <= share <= 1:
+            raise RLRError(f"wrong answers = {share:g}: it is a share of all answers; give a number from 0 to 1.")
+        return Rater(self._path, self._utility, self.temperature, share)
 
     def utility(self, image: Image.Image, prompt: str) -> float:
         """The file's utility.
@@ -50,11 +64,19 @@ class Rater:
         return float(value)
 
     def answer(self, image_a: Image.Image, image_b: Image.Image, prompt: str, generator: torch.Generator) -> Outcome:
-        """ "a" with probability sigmoid((utility(a) - utility(b)) / temperature), else "b"; one draw from `generator`."""
+        """ "a" with probability sigmoid((utility(a) - utility(b)) / temperature), else "b", and then the wrong one of the two with the
+        probability of a wrong answer; one draw from `generator`, and a second one if there are wrong answers.
+        """
         difference = (self.utility(image_a, prompt) - self.utility(image_b, prompt)) / self.temperature
         # Compared as logits: sigmoid would overflow for large differences.
-        uniform = float(torch.rand((), generator=generator, dtype=torch.float64))
-        return "a" if math.log(uniform + 1e-300) - math.log1p(-uniform) < difference else "b"
+        uniform = _uniform(generator)
+        prefers_a = math.log(uniform + 1e-300) - math.log1p(-uniform) < difference
+        is_wrong = self._wrong_share > 0 and _uniform(generator) < self._wrong_share
+        return "a" if prefers_a != is_wrong else "b"
+
+
+def _uniform(generator: torch.Generator) -> float:
+    return float(torch.rand((), generator=generator, dtype=torch.float64))
 
 
 def informative(rater: Rater, pairs: Sequence[tuple[Image.Image, Image.Image, str]]) -> Rater:

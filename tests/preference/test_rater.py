@@ -78,6 +78,20 @@ def test_an_informative_rater_is_clear_by_two_logits_and_never_noisier_than_its_
     assert informative(rater, []).temperature == 1.0
 
 
+@pytest.mark.parametrize("share", [0.0, 0.2, 1.0])
+def test_so_many_answers_are_wrong(share):
+    rater = Rater(Path("test.py"), lambda image, prompt: 1000.0 * image.size[0]).wrong(share).at(0.5)
+    draws = generator(3, "answers")
+    wrong = sum(rater.answer(Image.new("RGB", (2, 2)), Image.new("RGB", (1, 1)), "", draws) == "b" for _ in range(2000))
+    assert wrong / 2000 == pytest.approx(share, abs=0.03)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
+def test_a_share_of_wrong_answers_is_a_share(share):
+    with pytest.raises(RLRError, match="give a number from 0 to 1"):
+        Rater(Path("test.py"), lambda image, prompt: 0.0).wrong(share)
+
+
 def test_the_prompt_reaches_the_utility(tmp_path):
     rater = load_rater(_write(tmp_path, "def utility(image, prompt):\n    return len(prompt)\n"))
     assert rater.utility(PICTURE, "abc") == 3.0
