@@ -19,7 +19,7 @@ def title(each: Field) -> str:
     """The field's name in words, with its symbol and unit: "Batch size (B)"."""
     known = about(each)
     extras = ", ".join(extra for extra in (known.symbol, known.unit) if extra)
-    words = each.name.replace("num_", "number of ").replace("kl_", "KL ").replace("_", " ")
+    words = each.name.replace("num_", "number of ").replace("kl_", "KL ").replace("ema_", "EMA ").replace("_", " ")
     return words[0].upper() + words[1:] + (f" ({extras})" if extras else "")
 
 

@@ -65,6 +65,7 @@ def round_config(defaults: RoundConfig, arguments: argparse.Namespace) -> RoundC
         chosen(defaults, arguments),
         estimator_settings={**defaults.estimator_settings, **dict(arguments.set)},
         reward_settings={**defaults.reward_settings, **dict(arguments.set_reward)},
+        drift_settings={**defaults.drift_settings, **dict(arguments.set_drift)},
     )
 
 
@@ -160,7 +161,7 @@ def make_parser() -> argparse.ArgumentParser:
         add(each)
         each.add_argument("--base-model", default="emoji", help="A name of the catalogue, a folder, a .safetensors file or a hub id.")
         each.add_argument("--prompts", type=Path, metavar="FILE", help="A text file, one prompt a line. Default: the shipped list.")
-        for flag, owner in (("--set", "estimator"), ("--set-reward", "reward")):
+        for flag, owner in (("--set", "estimator"), ("--set-reward", "reward"), ("--set-drift", "gauges of drift")):
             each.add_argument(
                 flag, action="append", default=[], type=named_value, metavar="NAME=VALUE", help=f"A setting of the {owner}; repeatable."
             )

@@ -98,6 +98,20 @@ class RoundConfig:
         "Sub-chains are made as long as this much memory allows (the paper's Eq. 8, measured here); 0 leaves their length as it is set.",
         minimum=0.0, maximum=1e4, unit="GB",
     )  # fmt: skip
+    ema_decay: float = setting(
+        0.0,
+        "The round hands over a running average of its adapter, of which every update keeps this share; 0 hands over the last one.",
+        minimum=0.0, maximum=0.9999,
+    )  # fmt: skip
+    drift_check_every: int = setting(
+        4, "Updates between two checks whether the pictures have drifted as if the reward were cheated; 0 never checks.",
+        minimum=0, maximum=10_000,
+    )  # fmt: skip
+    drift_limit: float = setting(
+        1.0, "How far the pictures may drift before the round waits for your decision, as a multiple of the usual limits.",
+        minimum=0.01, maximum=1000.0,
+    )  # fmt: skip
+    drift_settings: Mapping[str, Any] = field(default_factory=dict)
     seed: int = setting(0, "Every random draw of the round follows from it.", minimum=0, maximum=2**31 - 1)
 
     def combination_problems(self) -> dict[str, str]:

@@ -20,12 +20,14 @@ from torch import Tensor
 from rlr_core.anchor import trajectory_divergence
 from rlr_core.chain import CheckpointedChain, DenoisingChain, MeteredChain, Reward
 from rlr_core.config import ANSWERS, AUTOMATIC, BOTH, REWARD, RoundConfig, from_mapping
+from rlr_core.drift import Drift, DriftSettings
 from rlr_core.errors import RLRError
 from rlr_core.estimators.answer_term import AnsweredPair, AnswerTerm, Kept
 from rlr_core.estimators.estimate import Estimator
 from rlr_core.estimators.registry import ESTIMATORS
 from rlr_core.estimators.rlr_antithetic import OWN_SHARE
 from rlr_core.estimators.with_answers import WithAnswers
+from rlr_core.gauges import PictureSet, measure_drift
 from rlr_core.paths import assets_folder
 from rlr_core.pictures import from_pillow, to_pillow
 from rlr_core.pipelines.device import best_device
@@ -46,7 +48,7 @@ from rlr_core.round import Round, RoundState, UpdateReport, draw_prompts
 from rlr_core.sampling import Trajectory, sample
 from rlr_core.session.files import explained, write_atomically
 from rlr_core.session.records import REFERENCE, PairRecord, RoundRecord, SampleRecord, SessionRecord
-from rlr_core.session.store import STATE_FILE, Store
+from rlr_core.session.store import LAST_GOOD_FILE, STATE_FILE, Store
 from rlr_core.sub_chain_memory import fitting_length, measure_step_bytes
 from rlr_core.twins import Twins, make_twins
 
@@ -64,6 +66,8 @@ AUTOMATIC_CHOICES: dict[bool, tuple[str, dict[str, Any]]] = {
 # Pairs are made in aligned groups that share an interface, so that a group is one batch.
 PAIR_GROUP = 4
 SAMPLING_BATCH = 16
+# Prompts that a picture's match with its own is compared with; more would say no more.
+PROMPTS_COMPARED = 32
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ class Engine:
             model = self.load(session)
             model.reset_adapter(derive_seed(session.seed, "adapter"))
             return model.adapter_state()
-        return RoundState.load(self._store.round_folder(round_id) / STATE_FILE).adapter
+        return RoundState.load(self._store.round_folder(round_id) / STATE_FILE).result
 
     def _chain(self, session: SessionRecord, model: BaseModel, check: Check, is_checkpointed: bool = False) -> MeteredChain:
         chain: DenoisingChain = model.chain(session.sampler)
@@ -208,8 +212,12 @@ class Engine:
     # Taste
 
     @cached_property
+    def _clip(self) -> ClipEncoder:
+        return ClipEncoder(self._clip_folder, self._device)
+
+    @cached_property
     def _text_match(self) -> TextMatch:
-        return TextMatch(ClipEncoder(self._clip_folder, self._device))
+        return TextMatch(self._clip)
 
     @cached_property
     def _features(self) -> FeatureEncoder:
@@ -260,7 +268,10 @@ class Engine:
             replace(config, seed=seed),
             clock,
         )
-        for state, report in round_.updates(self._state(session, record, round_)):
+        start = self._state(session, record, round_)
+        if config.drift_check_every > 0 and not (folder / LAST_GOOD_FILE).exists():
+            self._keep(folder / LAST_GOOD_FILE, start.to_bytes())
+        for state, report in round_.updates(start):
             self.network_evaluations += report.network_evaluations
             self._store.add_metrics(record.id, report.update, metrics_of(report))
             self._keep(folder / STATE_FILE, state.to_bytes())
@@ -296,6 +307,11 @@ class Engine:
                 f"The noise that question '{pair_id}' was made of cannot be read ({problem}), so its answer cannot be learned from "
                 "directly: set learns_from to reward."
             ) from problem
+
+    def updates_made(self, record: RoundRecord) -> int:
+        """How many updates the round's saved state knows of."""
+        path = self._store.round_folder(record.id) / STATE_FILE
+        return RoundState.load(path).update if path.exists() else 0
 
     def _within_memory(
         self, session: SessionRecord, model: BaseModel, chain: MeteredChain, config: RoundConfig, reward_is_differentiable: bool
@@ -366,6 +382,31 @@ class Engine:
     def _reward(self, name: str, settings: Mapping[str, Any], taste: Taste | None) -> Reward:
         return make_reward(name, settings, RewardResources(self._clip_folder, taste, self._device))
 
+    # Drift
+
+    def drift(  # noqa: PLR0913 - what is compared, and with what
+        self,
+        session: SessionRecord,
+        record: RoundRecord,
+        prompts: Sequence[str],
+        start_ids: Sequence[str],
+        now_ids: Sequence[str],
+        accepted: Mapping[str, float],
+    ) -> Drift:
+        """How far a round's pictures have drifted from round 0's, of the same prompts and seeds; `accepted` as for `measure_drift`."""
+        _, config = record.lesson
+        start = self._picture_set(session, start_ids, prompts, {})
+        now = self._picture_set(session, now_ids, prompts, self.adapter(session, record.id))
+        return measure_drift(start, now, drift_settings(config), config.drift_limit, accepted)
+
+    @torch.no_grad()
+    def _picture_set(
+        self, session: SessionRecord, image_ids: Sequence[str], prompts: Sequence[str], adapter: Mapping[str, Tensor]
+    ) -> PictureSet:
+        images = torch.stack([from_pillow(self._store.open_image(each)) for each in image_ids]).to(self._device)
+        margins = self._text_match.text_margins(images, prompts, session.prompts[:PROMPTS_COMPARED])
+        return PictureSet(images.cpu(), tuple(prompts), self._clip.images(images).cpu(), margins.cpu(), adapter)
+
     # Figures
 
     def measure(  # noqa: PLR0913 - what is measured, where, and when to stop
@@ -397,6 +438,12 @@ def check_names(config: RoundConfig) -> None:
     """Raise RLRError if the round asks for a reward, an estimator or a setting of theirs that does not exist or cannot work here."""
     check_reward(config.reward, config.reward_settings)
     make_estimator(config, reward_is_differentiable=True)
+    drift_settings(config)
+
+
+def drift_settings(config: RoundConfig) -> DriftSettings:
+    """The limits of the gauges that a round asks for."""
+    return from_mapping(DriftSettings, config.drift_settings)
 
 
 def make_estimator(config: RoundConfig, reward_is_differentiable: bool) -> Estimator:

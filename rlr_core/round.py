@@ -17,6 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from rlr_core.anchor import Anchor, divergence_gradient
+from rlr_core.averaging import averaged
 from rlr_core.chain import Condition, MeteredChain, Reward
 from rlr_core.config import RoundConfig
 from rlr_core.errors import InvalidSettings, RLRError
@@ -28,7 +29,12 @@ from rlr_core.sampling import sample
 
 @dataclass(frozen=True)
 class RoundState:
-    """Everything a round needs to go on after `update` updates; `memory` is what its estimator has learned."""
+    """Everything a round needs to go on after `update` updates.
+
+    Attributes:
+        memory: what its estimator has learned.
+        average: the running average of the adapter over the updates; empty where none is kept.
+    """
 
     update: int
     anchor: Anchor
@@ -36,10 +42,16 @@ class RoundState:
     adapter: dict[str, Tensor]
     optimizer: dict[str, Tensor] = field(default_factory=dict)
     memory: Memory = field(default_factory=dict)
+    average: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def result(self) -> dict[str, Tensor]:
+        """The adapter that the round hands over: its average, if it keeps one."""
+        return self.average or self.adapter
 
     def to_bytes(self) -> bytes:
         """The content of a safetensors file."""
-        parts = {"adapter": self.adapter, "optimizer": self.optimizer, "memory": self.memory}
+        parts = {"adapter": self.adapter, "optimizer": self.optimizer, "memory": self.memory, "average": self.average}
         tensors = {f"{part}/{name}": tensor.contiguous() for part, named in parts.items() for name, tensor in named.items()}
         numbers = {"update": self.update, "reward_scale": self.reward_scale, "anchor": asdict(self.anchor)}
         return save(tensors, metadata={"round": json.dumps(numbers)})
@@ -54,11 +66,11 @@ class RoundState:
             update, anchor, scale = numbers["update"], Anchor(**numbers["anchor"]), numbers["reward_scale"]
         except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
             raise RLRError(f"The round's saved state '{path.name}' cannot be read ({error}): start a new round from its parent.") from error
-        adapter, optimizer, memory = (
+        adapter, optimizer, memory, average = (
             {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-            for prefix in ("adapter/", "optimizer/", "memory/")
+            for prefix in ("adapter/", "optimizer/", "memory/", "average/")
         )
-        return cls(update, anchor, scale, adapter, optimizer, memory)
+        return cls(update, anchor, scale, adapter, optimizer, memory, average)
 
 
 @dataclass(frozen=True)
@@ -139,15 +151,18 @@ class Round:
     def start(self, adapter: dict[str, Tensor], kl_at_start: float) -> RoundState:
         """The state before the first update: where the parent round ended."""
         config = self._config
-        return RoundState(0, Anchor.at_start(kl_at_start, config.kl_budget, config.num_updates), 0.0, adapter)
+        anchor = Anchor.at_start(kl_at_start, config.kl_budget, config.num_updates)
+        average = {name: tensor.clone() for name, tensor in adapter.items()} if config.ema_decay > 0 else {}
+        return RoundState(0, anchor, 0.0, adapter, average=average)
 
     def updates(self, state: RoundState) -> Iterator[tuple[RoundState, UpdateReport]]:
         """Go on from `state`; after each update yield the new state and its report."""
         config = self._config
-        self._model.load_adapter_state(state.adapter)
         optimizer = Optimizer(self._chain.parameters(), config.learning_rate, config.max_gradient_norm)
         optimizer.load_state(state.optimizer)
         while state.update < config.num_updates and not state.anchor.is_spent:
+            # Whoever runs the round may have used the model in between, with the average or another round's adapter.
+            self._model.load_adapter_state(state.adapter)
             state, report = self._update(state, optimizer)
             yield state, report
 
@@ -167,7 +182,9 @@ class Round:
         )
         length = optimizer.apply(combined)
         anchor = state.anchor.after(state.update, kl)
-        new = RoundState(state.update + 1, anchor, scale, self._model.adapter_state(), optimizer.state(), estimate.memory)
+        adapter = self._model.adapter_state()
+        average = averaged(state.average, adapter, self._config.ema_decay, state.update) if state.average else {}
+        new = RoundState(state.update + 1, anchor, scale, adapter, optimizer.state(), estimate.memory, average)
         return new, UpdateReport(
             update=new.update,
             reward_mean=float(rewards.mean()),

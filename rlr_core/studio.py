@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig, from_mapping, validate
+from rlr_core.drift import Drift
 from rlr_core.errors import Cancelled, RLRError
 from rlr_core.paths import assets_folder
 from rlr_core.session.events import (
@@ -36,14 +37,12 @@ from rlr_core.session.records import PREVIEW, REFERENCE, Choice, PairRecord, Rou
 from rlr_core.session.store import STATE_FILE, Store
 from rlr_core.session.uploads import read_upload
 from rlr_core.session.worker import Job, Worker
+from rlr_core.watch import StripRow, Watch, drift_metrics, last_drift, strip
 
 if TYPE_CHECKING:
     from rlr_core.engine import Engine, Measurement
     from rlr_core.preference.taste import Taste
 
-STRIP_PROMPTS = 4
-STRIP_SEED = 7
-STRIP_EVERY = 4
 REFERENCE_PICTURES = 16
 MAX_PROMPTS = 1000
 MAX_PROMPT_CHARACTERS = 500
@@ -101,6 +100,7 @@ class RoundProgress:
         kl: divergence from the base model, in nats a trajectory; never below zero, whereas what a round adds to it is a difference of two
             estimates, which can be.
         kl_at_start: of the round's parent; the round may reach kl_at_start + kl_budget.
+        drift: of its pictures from round 0's, at the last check; without readings before the first.
     """
 
     round_id: str
@@ -115,16 +115,7 @@ class RoundProgress:
     gradient_norm: float | None
     part_norms: dict[str, float]
     sentence: str
-
-
-@dataclass(frozen=True)
-class StripRow:
-    """One prompt and seed before and after a round; a picture that is not there yet is None."""
-
-    prompt: str
-    seed: int
-    before: str | None
-    after: str | None
+    drift: Drift = Drift(())
 
 
 class Studio:
@@ -450,9 +441,9 @@ class Session:
         return self._run_round(record)
 
     def resume_round(self, round_id: str) -> Job:
-        """Go on with a round that was stopped or interrupted."""
+        """Go on with a round that was stopped or interrupted, or in spite of its alarm; its gauges' limits then count from there."""
         record = self.round(round_id)
-        if record.status not in ("stopped", "interrupted", "failed"):
+        if record.status not in ("stopped", "interrupted", "failed", "drifted"):
             raise RLRError(f"Round {record.number} is {record.status}, so there is nothing to resume: start a new round.")
         self._refuse_while_learning()
         self._store.lock.acquire()
@@ -479,34 +470,28 @@ class Session:
             raise
 
     def _learn_updates(self, record: RoundRecord, job: Job) -> None:
-        engine, (parent_id, config) = self._studio.engine(), record.lesson
+        engine, (_, config) = self._studio.engine(), record.lesson
         if config.uses_taste and not engine.has_taste(record):
             engine.keep_taste(record, self._fit_taste(job))
-        if any(row.before is None for row in self.strip(record.id)):
-            self._sample_strip(parent_id, "before", record.id, job)
-        update = 0
+        watch, update = Watch(self._store, engine, self.record, record, job.check), engine.updates_made(record)
+        watch.show_start()
+        # The look that an interruption left out.
+        if not watch.look(update):
+            return
         for report in engine.updates(self.record, record, job.check, job.at_work):
             update = report.update
             shown = (report.reward_mean, report.reward_error, report.kl, report.gradient_norm, report.seconds)
             self._store.report(self.id, UpdateDone(record.id, update, config.num_updates, *shown, report.part_norms))
-            if update % STRIP_EVERY == 0 and update < config.num_updates:
-                self._sample_strip(record.id, "after", record.id, job)
-        self._sample_strip(record.id, "after", record.id, job)
+            if update < config.num_updates and not watch.look(update):
+                return
+        if not watch.look(update, is_end=True):
+            return
         with self._store.transaction():
             self._store.set_current_round(record.id)
             if update < config.num_updates:
                 self._end(record, "budget_spent", f"The budget of {config.kl_budget:g} nats was spent after {update} updates.")
             else:
                 self._end(record, "done", f"Done: {config.num_updates} updates.")
-
-    def _sample_strip(self, sampled_round: str, purpose: str, shown_round: str, job: Job) -> None:
-        prompts = self._strip_prompts()
-        seeds = [STRIP_SEED + number for number in range(len(prompts))]
-        made = self._studio.engine().make_samples(self.record, sampled_round, f"{purpose} {shown_round}", prompts, seeds, job.check)
-        self._store.report(self.id, PicturesReady(shown_round, purpose, tuple(sample.image_id for sample in made)))
-
-    def _strip_prompts(self) -> tuple[str, ...]:
-        return self.record.prompts[:STRIP_PROMPTS]
 
     def _end(self, record: RoundRecord, outcome: Any, sentence: str) -> None:  # noqa: ANN401 - events.Outcome
         self._store.report(self.id, RoundEnded(record.id, outcome, sentence))
@@ -541,6 +526,24 @@ class Session:
             raise RLRError("This is the base model: there is no round to undo.")
         self._store.set_current_round(current.parent_id)
         return self.current_round()
+
+    def return_to_last_good(self, round_id: str) -> RoundRecord:
+        """Make the state at the round's last check that rang no alarm its result, and go on from it; without such a check, its start."""
+        record = self.round(round_id)
+        if record.status in ("queued", "running"):
+            raise RLRError(f"Round {record.number} is still {record.status}: stop it first, then return to its last good state.")
+        self._store.lock.acquire()
+        update = self._last_good_update(round_id)
+        self._store.restore_last_good(round_id)
+        with self._store.transaction():
+            self._store.set_current_round(round_id)
+            self._end(record, "returned", f"Returned to its last good state, after {update} updates.")
+        return self.round(round_id)
+
+    def _last_good_update(self, round_id: str) -> int:
+        alarms = self._store.events(self.id, kinds=("drift_alarm",))
+        rang = {each.payload["update"] for each in alarms if each.round_id == round_id}
+        return max((metric.update for metric in drift_metrics(self._store, round_id) if metric.update not in rang), default=0)
 
     def stop(self) -> None:
         """End the running round at the next denoising step."""
@@ -584,14 +587,12 @@ class Session:
             gradient_norm=last.get("gradient_norm"),
             part_norms=norms,
             sentence=ended[-1].payload["sentence"] if ended and record.status not in ("queued", "running") else "",
+            drift=last_drift(self._store, round_id),
         )
 
     def strip(self, round_id: str) -> tuple[StripRow, ...]:
         """The fixed prompts and seeds before and after a round; the last picture of each counts."""
-        found = {(s.purpose, s.prompt, s.seed): s.image_id for s in self._store.samples(self.id) if s.purpose.endswith(round_id)}
-        rows = [(prompt, STRIP_SEED + number) for number, prompt in enumerate(self._strip_prompts())]
-        before, after = f"before {round_id}", f"after {round_id}"
-        return tuple(StripRow(p, seed, found.get((before, p, seed)), found.get((after, p, seed))) for p, seed in rows)
+        return strip(self._store, self.record, round_id)
 
     # Figures
 

@@ -35,6 +35,7 @@ class TuningReport:
         text_match_before, text_match_after: margin of the own prompt over the others, by the embedded CLIP.
         network_evaluations: of the rounds; figures before and after are not counted.
         seconds: of the rounds, strips of pictures included.
+        alarms: what rang in each round, in words; its result is then what it was at its last good check.
     """
 
     reward: str
@@ -51,6 +52,7 @@ class TuningReport:
     network_evaluations: int
     session_id: str
     round_ids: tuple[str, ...]
+    alarms: tuple[str, ...]
 
 
 def estimated(values: "Tensor") -> Estimated:
@@ -59,12 +61,17 @@ def estimated(values: "Tensor") -> Estimated:
 
 
 def learn(session: Session, config: RoundConfig, say: Callable[[str], None]) -> None:
-    """Run a round to its end; raise RLRError if it fails."""
+    """Run a round to its end; raise RLRError if it fails. With nobody there to decide about an alarm, it returns to its last good state."""
     job: Job = session.start_round(config)
     job.wait()
     if job.state != "done":
         raise RLRError(job.error or f"{job.label} was stopped before its end: resume it in the app, or start again.")
-    ended = session.progress(session.current_round().id)
+    latest = session.rounds()[-1]
+    ended = session.progress(latest.id)
+    if latest.status == "drifted":
+        session.return_to_last_good(latest.id)
+        say(f"{job.label}: {ended.sentence} {session.progress(latest.id).sentence}")
+        return
     mean, error = ended.rewards[-1][1:]
     say(
         f"{job.label}: {ended.sentence} Reward {mean:.3f} ± {error:.3f}; {ended.kl[-1][1]:.0f} nats from the base model, "
@@ -103,4 +110,5 @@ def tune(
         network_evaluations=evaluations,
         session_id=session.id,
         round_ids=tuple(record.id for record in made),
+        alarms=tuple(session.progress(record.id).drift.sentence for record in made),
     )

@@ -61,6 +61,17 @@ def test_tune_is_reproducible(run):
     assert first["kl"] == second["kl"]
 
 
+def test_a_round_that_rings_ends_at_its_last_good_state_and_tune_goes_on(run):
+    touchy = ("--drift-check-every", "1", "--set-drift", "saturation=1e-9", "--set-drift", "margin=0")
+    code, _, report = run("tune", "--reward", "brightness", "--rounds", "2", *touchy)
+    assert code == 0
+    assert [sentence.endswith("the model may be cheating its reward.") for sentence in report["alarms"]] == [True, True]
+    assert report["reward_after"] == report["reward_before"], "the first check rang, so nothing that was learned is kept"
+    unwatched = run("tune", "--reward", "brightness", "--rounds", "1", "--drift-check-every", "0", "--kl-budget", "1e6")[2]
+    assert unwatched["alarms"] == [""]
+    assert unwatched["reward_after"] != unwatched["reward_before"]
+
+
 def test_simulate_writes_its_figures(run):
     code, _, report = run("simulate", "--rater", RATERS / "warm_colours.py", "--answers", "6")
     assert code == 0
@@ -102,6 +113,8 @@ def test_doctor_writes_what_it_found(tmp_path):
         (("tune", "--reward", "clip_score", "--set-reward", "source=/nowhere"), "neither a folder on this machine nor an id"),
         (("tune", "--reward", "own_function"), "no file is named"),
         (("simulate", "--rater", str(RATERS / "warm_colours.py"), "--set-reward", "source=x"), "there is no such setting"),
+        (("tune", "--set-drift", "hue=3"), "hue: there is no such setting"),
+        (("tune", "--drift-limit", "0"), "drift_limit = 0"),
         (("tune", "--prompts", "/nowhere/prompts.txt"), "cannot be read (No such file or directory)"),
         (("tune", "--prompts", "/"), "cannot be read (Is a directory)"),
         (("tune", "--base-model", "emojy"), "did you mean 'emoji'"),

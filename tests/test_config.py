@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig, about, from_json, from_mapping, problems, setting, to_json, validate
+from rlr_core.drift import DriftSettings
 from rlr_core.errors import InvalidSettings
 from rlr_core.estimators.registry import ESTIMATORS
 
-SHIPPED = [SamplerConfig, AdapterConfig, RoundConfig, *(plugin.settings for plugin in ESTIMATORS.values())]
+SHIPPED = [SamplerConfig, AdapterConfig, RoundConfig, DriftSettings, *(plugin.settings for plugin in ESTIMATORS.values())]
 
 
 @dataclass(frozen=True)

@@ -40,11 +40,12 @@ def steps(session: Session) -> list[Step]:
     """How far the session is, step by step."""
     answers, latest, current = session.num_answers(), session.rounds()[-1], session.current_round()
     has_pictures, is_learning = bool(session.previews(1)), latest.status in LIVE
+    waits = latest.status == "drifted"
     has_ended = latest.number > 0 and not is_learning and latest.status != "failed"
     return [
         Step("model", "Model", short_name(session.record.base_model, BASE_MODELS), "done" if has_pictures else ""),
         Step("rate", "Rate", count(answers, "answer"), "done" if answers else ""),
-        Step("learn", "Learn", _learn_note(latest), "waiting" if is_learning else "done" if has_ended else ""),
+        Step("learn", "Learn", _learn_note(latest), "waiting" if is_learning or waits else "done" if has_ended else ""),
         Step("decide", "Keep or undo", _decide_note(current), "waiting" if has_ended and latest.id == current.id else ""),
     ]
 

@@ -94,11 +94,13 @@ def start_round(session: Session, values: dict[str, Any]) -> None:
 
 
 def command(session: Session, data: dict[str, str]) -> None:
-    """Pause, go on, stop, resume."""
+    """Pause, go on, stop, resume, or return to what passed its check."""
     actions = {"pause": session.pause, "go_on": session.unpause, "stop": session.stop}
     name = data.get("command", "")
     if name == "resume":
         session.resume_round(data.get("round", ""))
+    elif name == "return":
+        session.return_to_last_good(data.get("round", ""))
     elif name in actions:
         actions[name]()
     else:

@@ -3,24 +3,34 @@
 from collections.abc import Sequence
 from html import escape
 
-from app.views import charts
+from app.views import charts, drift
 from app.views.markup import command, count, duration, empty, items, link, missing_picture, picture, waiting_picture
 from rlr_core.session.records import RoundRecord
 from rlr_core.studio import RoundProgress, StripRow
 
 LIVE = ("queued", "running")
 UNFINISHED = ("interrupted", "stopped", "failed")
-FINISHED = ("done", "budget_spent")
+FINISHED = ("done", "budget_spent", "returned")
 WORDS = {
     "queued": "waiting",
     "running": "running",
     "done": "done",
     "budget_spent": "done, its KL budget is spent",
     "stopped": "stopped",
+    "drifted": "waits for your decision",
+    "returned": "returned to its last good state",
     "failed": "failed",
     "interrupted": "interrupted",
 }
-TAGS = {"queued": "live", "running": "live", "done": "ready", "budget_spent": "ready", "failed": "bad"}
+TAGS = {
+    "queued": "live",
+    "running": "live",
+    "done": "ready",
+    "budget_spent": "ready",
+    "returned": "ready",
+    "failed": "bad",
+    "drifted": "bad",
+}
 
 
 def status_tag(round_: RoundRecord, is_paused: bool = False) -> str:
@@ -42,10 +52,10 @@ def progress(round_: RoundRecord | None, progress: RoundProgress | None, is_paus
     return (
         f'<section class="panel running" aria-label="Round {round_.number}">{head}'
         f"{charts.meter('Updates made', progress.update, progress.num_updates, done + left)}"
-        f"<p>{escape(progress.sentence)}</p>"
+        f"{drift.alarm(round_, progress.drift) or f'<p>{escape(progress.sentence)}</p>'}"
         f"{charts.reward_chart(progress.rewards, progress.num_updates)}"
         f"{_distance(progress)}"
-        f"{charts.figures(_figures(progress))}</section>"
+        f"{charts.figures(_figures(progress))}{drift.gauges(progress.drift)}</section>"
     )
 
 
@@ -130,6 +140,8 @@ def _decision(round_: RoundRecord, current: RoundRecord) -> str:
     if current.id == round_.id:
         return link("rate", "Keep it and rate on", "button strong") + command("undo", "Undo round")
     in_use = f'<p class="quiet">{escape(_name(current))} is in use now.</p>'
+    if round_.status == "drifted":
+        return drift.decision(round_) + command("checkout", "Use it as it is", {"round": round_.id}) + in_use
     if round_.status in UNFINISHED:
         return _resume(round_) + command("checkout", "Use it as it is", {"round": round_.id}) + in_use
     return command("checkout", f"Bring round {round_.number} back", {"round": round_.id}, "button strong") + in_use

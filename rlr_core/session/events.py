@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-Outcome = Literal["done", "budget_spent", "stopped", "failed"]
+# "drifted": an alarm stands, and the round waits for a decision; "returned": the decision was to go back to its last good state.
+Outcome = Literal["done", "budget_spent", "stopped", "failed", "drifted", "returned"]
 # Work outside a round, as a person reads of it.
 LOADING, DRAWING, ASKING, FITTING = "Loading the model", "Making pictures", "Preparing questions", "Learning your taste"
 
@@ -46,6 +47,21 @@ class UpdateDone:
     gradient_norm: float
     seconds: float
     part_norms: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DriftAlarm:
+    """The pictures have drifted as if the reward were being cheated.
+
+    Attributes:
+        changes: of the gauges that rang, by name, relative to round 0.
+        sentence: what they mean, in words for a person.
+    """
+
+    round_id: str
+    update: int
+    changes: Mapping[str, float]
+    sentence: str
 
 
 @dataclass(frozen=True)
@@ -97,12 +113,13 @@ class Failed:
     sentence: str
 
 
-Event = RoundQueued | RoundStarted | UpdateDone | RoundEnded | ModelReady | PairsReady | PicturesReady | TasteFitted | Failed
+Event = RoundQueued | RoundStarted | UpdateDone | DriftAlarm | RoundEnded | ModelReady | PairsReady | PicturesReady | TasteFitted | Failed
 
 EVENTS: dict[str, type[Event]] = {
     "round_queued": RoundQueued,
     "round_started": RoundStarted,
     "update_done": UpdateDone,
+    "drift_alarm": DriftAlarm,
     "round_ended": RoundEnded,
     "model_ready": ModelReady,
     "pairs_ready": PairsReady,

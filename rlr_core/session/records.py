@@ -10,9 +10,9 @@ from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig
 from rlr_core.errors import RLRError
 
 # Purposes of samples, beside "before <round id>" and "after <round id>".
-PREVIEW, REFERENCE = "preview", "reference"
+PREVIEW, REFERENCE, ROUND_ZERO = "preview", "reference", "round zero"
 Choice = Literal["a", "b", "tie", "both_bad", "skip"]
-RoundStatus = Literal["queued", "running", "done", "budget_spent", "stopped", "failed", "interrupted"]
+RoundStatus = Literal["queued", "running", "done", "budget_spent", "stopped", "failed", "drifted", "returned", "interrupted"]
 
 
 def new_id() -> str:

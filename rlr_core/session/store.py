@@ -38,8 +38,8 @@ from rlr_core.session.rows import insert, record, records
 
 ID_DIGITS = 16
 IMAGE_ID_DIGITS = 64
-# In a round's folder: its adapter, optimizer and anchor.
-STATE_FILE = "state.safetensors"
+# In a round's folder: its adapter, optimizer and anchor; and the same as they were when a check of drift last rang no alarm.
+STATE_FILE, LAST_GOOD_FILE = "state.safetensors", "last_good.safetensors"
 LIVING: dict[str, RoundStatus] = {"round_queued": "queued", "round_started": "running"}
 
 
@@ -147,6 +147,24 @@ class Store:
         with explained(self.root):
             folder.mkdir(exist_ok=True)
         return folder
+
+    def keep_last_good(self, round_id: str) -> None:
+        """Keep the round's state as it is now as its last good one."""
+        self._copy(round_id, STATE_FILE, LAST_GOOD_FILE)
+
+    def restore_last_good(self, round_id: str) -> None:
+        """Make the round's last good state its state; RLRError if there is none."""
+        self._copy(round_id, LAST_GOOD_FILE, STATE_FILE)
+
+    def _copy(self, round_id: str, source: str, target: str) -> None:
+        folder = self.round_folder(round_id)
+        if not (folder / source).exists():
+            raise RLRError(
+                f"Round {self.round(round_id).number} has no last good state to return to, because its pictures were never checked "
+                "(drift_check_every = 0): undo the round instead."
+            )
+        with explained(self.root):
+            write_atomically(folder / target, (folder / source).read_bytes())
 
     # Images
 

@@ -21,6 +21,7 @@ def test_every_setting_has_a_control_with_its_default_help_and_range():
 
 def test_a_unit_and_a_shortened_word_are_written_out():
     assert forms.title(forms.field_of(RoundConfig, "kl_budget")) == "KL budget (nats)"
+    assert forms.title(forms.field_of(RoundConfig, "ema_decay")) == "EMA decay"
 
 
 def test_what_the_controls_hold_makes_the_settings():

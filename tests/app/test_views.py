@@ -5,8 +5,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from app.views import charts, header, markup, models, rounds, taste
+from app.views import charts, drift, header, markup, models, rounds, taste
 from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig
+from rlr_core.drift import Drift, read
 from rlr_core.pipelines.catalogue import BASE_MODELS
 from rlr_core.session.records import RoundRecord, SampleRecord, SessionRecord, UploadRecord
 from rlr_core.studio import RoundProgress, StripRow
@@ -30,6 +31,8 @@ PROGRESS = RoundProgress(
     part_norms={"first_order": 0.5},
     sentence="",
 )
+QUIET_DRIFT = Drift((read("saturation", 0.2, 0.21, (0.05, 0.02), 0.5, 2.0), read("lora_norm", 0.0, 1.5, (1.5, 0.0), 0.0, 2.0)))
+DRIFT = Drift((read("saturation", 0.2, 0.36, (0.8, 0.05), 0.5, 2.0), *QUIET_DRIFT.readings[1:]))
 STRIP = (StripRow("a cat", 7, IMAGE, None), StripRow(HOSTILE, 8, IMAGE, IMAGE))
 
 
@@ -82,6 +85,8 @@ def hostile_views():
         "problems": markup.problems([HOSTILE]),
         "uploads": taste.uploads([UploadRecord("s", HOSTILE, liked=True, id=HOSTILE)]),
         "progress": rounds.progress(replace(FIRST, id=HOSTILE, status="interrupted"), sentence, is_paused=False),
+        "drifted": rounds.progress(replace(FIRST, id=HOSTILE, status="drifted"), replace(sentence, drift=DRIFT), is_paused=False),
+        "gauges": drift.gauges(DRIFT),
         "strip": rounds.live_strip([StripRow(HOSTILE, 1, HOSTILE, HOSTILE)], is_live=True),
         "verdict": rounds.verdict(replace(FIRST, id=HOSTILE), BASE, STRIP, HOSTILE),
         "history": rounds.history([BASE, replace(FIRST, id=HOSTILE)], BASE),
@@ -199,6 +204,8 @@ def test_uploads_can_be_removed_by_name():
         ("queued", False, ["pause", "stop"]),
         ("interrupted", False, ["resume"]),
         ("stopped", False, ["resume"]),
+        ("drifted", False, ["return", "resume"]),
+        ("returned", False, []),
         ("done", False, []),
         ("budget_spent", False, []),
     ],
@@ -213,6 +220,34 @@ def test_progress_says_how_far_and_how_long():
     assert "20 nats of KL from the base model; this round may reach 100" in page.text
     meters = [attributes for attributes in page.all("div") if attributes.get("role") == "meter"]
     assert [meter["aria-valuenow"] for meter in meters] == ["3", "20"]
+
+
+def test_an_alarm_says_what_rings_and_offers_both_ways_on():
+    page = Page(rounds.progress(replace(FIRST, status="drifted"), replace(PROGRESS, drift=DRIFT, sentence="It waits."), False))
+    assert [paragraph for paragraph in page.all("div") if paragraph.get("role") == "alert"]
+    assert "Colours are 80% stronger than at the start: the model may be cheating its reward." in page.text
+    assert "It waits." not in page.text, "the alarm says it already"
+    assert {button["data-command"]: button["data-round"] for button in page.all("button")} == {"return": "r1", "resume": "r1"}
+
+
+def test_the_gauges_show_value_change_and_state():
+    page = Page(drift.gauges(DRIFT))
+    assert "1 of 2 gauges ring." in page.text
+    assert "Colour strength+80 ± 5% rings0.2 → 0.36" in page.text
+    assert "Adapter norm1.50 → 1.5" in page.text
+    quiet = Page(drift.gauges(QUIET_DRIFT))
+    assert "no gauge of 2 rings." in quiet.text
+    assert not [tag for tag in quiet.all("span") if tag.get("class") == "tag bad"]
+
+
+def test_a_change_for_the_less_has_a_real_minus_and_an_unknown_error_is_left_out():
+    less = read("contrast", 0.2, 0.1, (-0.5, float("inf")), 0.5, 2.0)
+    assert "−50%" in Page(drift.gauges(Drift((less,)))).text
+
+
+def test_there_are_no_gauges_before_the_first_check_and_no_alarm_unless_the_round_waits():
+    assert drift.gauges(Drift(())) == ""
+    assert drift.alarm(replace(FIRST, status="running"), DRIFT) == ""
 
 
 def test_a_round_without_updates_still_shows():
@@ -232,6 +267,8 @@ def test_no_round_yet_says_what_to_do():
         ("done", BASE, ["checkout"]),
         ("stopped", BASE, ["resume", "checkout"]),
         ("interrupted", BASE, ["resume", "checkout"]),
+        ("drifted", BASE, ["return", "resume", "checkout"]),
+        ("returned", FIRST, ["undo"]),
     ],
 )
 def test_the_verdict_offers_to_undo_or_to_bring_back(status, current, expected):

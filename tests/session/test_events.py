@@ -11,6 +11,7 @@ EXAMPLES = {
     "round_queued": events.RoundQueued("r"),
     "round_started": events.RoundStarted("r", 12),
     "update_done": events.UpdateDone("r", 1, 12, 0.25, 0.01, 1.5, 0.75, 2.5, {"first_order": 0.5, "half_order": 0.25}),
+    "drift_alarm": events.DriftAlarm("r", 4, {"saturation": 0.48}, "Colours are 48% stronger."),
     "round_ended": events.RoundEnded("r", "budget_spent", "The round has moved as far as it may."),
     "model_ready": events.ModelReady("emoji"),
     "pairs_ready": events.PairsReady(("p", "q")),
