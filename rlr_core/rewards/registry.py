@@ -52,7 +52,7 @@ REWARDS: dict[str, Plugin[Reward]] = {
         label="Your taste",
         help="What you chose in the questions so far, learned as a utility of pictures.",
         settings=TasteSettings,
-        factory=lambda settings, resources: TasteReward(resources),
+        factory=TasteReward,
     ),
     "text_match": Plugin(
         label="Text match",
