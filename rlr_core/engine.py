@@ -36,7 +36,7 @@ from rlr_core.pipelines.quiet import quiet_libraries
 from rlr_core.pipelines.stable_diffusion import BaseModel
 from rlr_core.plugin import Plugin, find
 from rlr_core.preference.clip import ClipEncoder
-from rlr_core.preference.evidence import Answer, Evidence, Outcome, Upload
+from rlr_core.preference.evidence import Answer, Evidence, Outcome, Ranking, Stars, Thumb, Upload
 from rlr_core.preference.features import FeatureEncoder
 from rlr_core.preference.taste import Taste, fit_taste
 from rlr_core.rewarding import measure
@@ -47,7 +47,7 @@ from rlr_core.rng import derive_seed, generator, image_generators
 from rlr_core.round import Round, RoundState, UpdateReport, draw_prompts
 from rlr_core.sampling import Trajectory, sample
 from rlr_core.session.files import explained, write_atomically
-from rlr_core.session.records import REFERENCE, PairRecord, RoundRecord, SampleRecord, SessionRecord
+from rlr_core.session.records import REFERENCE, PairRecord, RatingRecord, RoundRecord, SampleRecord, SessionRecord
 from rlr_core.session.store import LAST_GOOD_FILE, STATE_FILE, Store
 from rlr_core.sub_chain_memory import fitting_length, measure_step_bytes
 from rlr_core.twins import Twins, make_twins
@@ -224,15 +224,17 @@ class Engine:
         return FeatureEncoder(self._clip_folder, self._device)
 
     def fit_taste(self, session: SessionRecord) -> Taste:
-        """The person's taste, from all valid answers and uploads of the session."""
+        """The person's taste, from all valid answers, ratings and uploads of the session."""
         pairs = [pair for pair in self._store.pairs(session.id) if pair.choice not in (None, "skip")]
-        uploads = self._store.uploads(session.id)
+        ratings, uploads = self._store.ratings(session.id), self._store.uploads(session.id)
+        rated = [image for rating in ratings for image in rating.image_ids]
         shown = [image for pair in pairs for image in (pair.image_a, pair.image_b)]
         references = shown + [sample.image_id for sample in self._store.samples(session.id) if sample.purpose == REFERENCE]
-        ids = list(dict.fromkeys(references + [upload.image_id for upload in uploads]))
+        ids = list(dict.fromkeys(references + rated + [upload.image_id for upload in uploads]))
         row, features = {image: number for number, image in enumerate(ids)}, self.encode(ids)
         # A question's picture a is the one on the left.
         evidence: list[Evidence] = [Answer(row[pair.image_a], row[pair.image_b], cast(Outcome, pair.choice), left="a") for pair in pairs]
+        evidence += [rating_evidence(rating, [row[image] for image in rating.image_ids]) for rating in ratings]
         evidence += [Upload(row[upload.image_id], upload.liked) for upload in uploads]
         return fit_taste(features, evidence, features[[row[image] for image in references]])
 
@@ -469,6 +471,13 @@ def preference(pair: PairRecord) -> float:
     if pair.choice not in ("a", "b"):
         return 0.0
     return 1.0 if (pair.choice == "a") == pair.is_a_plus else -1.0
+
+
+def rating_evidence(rating: RatingRecord, rows: Sequence[int]) -> Evidence:
+    """A kept rating as the taste reads it; `rows` are its pictures'."""
+    if rating.kind == "order":
+        return Ranking(tuple(rows), rating.value)
+    return Stars(rows[0], rating.value) if rating.kind == "stars" else Thumb(rows[0], bool(rating.value))
 
 
 def reward_per_answer(taste: Taste) -> float:

@@ -7,7 +7,7 @@ import importlib
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,17 @@ from rlr_core.session.events import (
     from_payload,
     standing_failures,
 )
-from rlr_core.session.records import PREVIEW, REFERENCE, Choice, PairRecord, RoundRecord, SampleRecord, SessionRecord, UploadRecord
+from rlr_core.session.records import (
+    PREVIEW,
+    REFERENCE,
+    Choice,
+    PairRecord,
+    RatingRecord,
+    RoundRecord,
+    SampleRecord,
+    SessionRecord,
+    UploadRecord,
+)
 from rlr_core.session.store import STATE_FILE, Store
 from rlr_core.session.uploads import read_upload
 from rlr_core.session.worker import Job, Worker
@@ -65,27 +75,30 @@ class TasteSummary:
 
     Attributes:
         num_liked: of the uploads.
+        num_ratings: thumbs, stars and orders.
         agreement_held_out: share of answers that a taste fitted without them foretells; None before there are enough.
-        is_stale: there are answers or uploads that it does not know yet.
+        is_stale: there are answers, ratings or uploads that it does not know yet.
     """
 
     num_answers: int
     num_uploads: int
     num_liked: int
+    num_ratings: int
     agreement_held_out: float | None
     is_stale: bool
 
     @property
     def is_empty(self) -> bool:
         """There is nothing to learn a taste from."""
-        return self.num_answers + self.num_uploads == 0
+        return self.num_answers + self.num_uploads + self.num_ratings == 0
 
     @property
     def sentence(self) -> str:
         """In words."""
         if self.is_empty:
             return "Nothing learned yet: answer a few questions."
-        counts = (("answer", self.num_answers), ("liked picture", self.num_liked), ("disliked picture", self.num_uploads - self.num_liked))
+        uploads = (("liked picture", self.num_liked), ("disliked picture", self.num_uploads - self.num_liked))
+        counts = (("answer", self.num_answers), ("rating", self.num_ratings), *uploads)
         known = ", ".join(f"{number} {noun}{'s' * (number != 1)}" for noun, number in counts if number)
         if self.agreement_held_out is None:
             return f"{known}. A few more answers, and it can be said how well your taste is understood."
@@ -374,6 +387,31 @@ class Session:
         """Answered questions, skipped ones not counted."""
         return self._store.pair_counts(self.id).answered
 
+    # Ratings
+
+    def rate_thumb(self, image_id: str, up: bool, press_id: str | None = None) -> RatingRecord:
+        """Say that a picture of this session is good or bad. The last word on a picture counts; the same press counts once."""
+        return self._store.rate(self.id, "thumb", (image_id,), up, press_id)
+
+    def rate_stars(self, image_id: str, stars: int, press_id: str | None = None) -> RatingRecord:
+        """Give a picture of this session 1 to 5 stars, in the same way."""
+        return self._store.rate(self.id, "stars", (image_id,), stars, press_id)
+
+    def rate_order(self, image_ids: Sequence[str], num_ordered: int | None = None, press_id: str | None = None) -> RatingRecord:
+        """Put pictures of this session in order, from the best down, in the same way.
+
+        Only the first `num_ordered` are in order, each better than all the rest: 1 for the best of several; None for all.
+        """
+        return self._store.rate(self.id, "order", image_ids, len(image_ids) if num_ordered is None else num_ordered, press_id)
+
+    def undo_rating(self, press_id: str | None = None) -> RatingRecord | None:
+        """Take the last rating back and return it; None if there is none. The same press counts once."""
+        return self._store.undo_last_rating(self.id, press_id)
+
+    def ratings(self) -> tuple[RatingRecord, ...]:
+        """The valid ratings, the oldest first."""
+        return self._store.ratings(self.id)
+
     # Uploads
 
     def upload(self, data: bytes, liked: bool) -> UploadRecord:
@@ -395,12 +433,22 @@ class Session:
 
     def taste(self) -> TasteSummary:
         """What is known of the taste; `refresh_taste` brings it up to date."""
-        uploads = self.uploads()
-        answered, uploaded = self._store.pair_counts(self.id).answered, len(uploads)
-        fitted = self._last_event("taste_fitted")
-        known = (fitted["num_answers"], fitted["num_uploads"]) if fitted else None
-        agreement = fitted["agreement_held_out"] if fitted else None
-        return TasteSummary(answered, uploaded, sum(upload.liked for upload in uploads), agreement, is_stale=known != (answered, uploaded))
+        uploads, fitted = self.uploads(), self._last_event("taste_fitted")
+        last = from_payload("taste_fitted", fitted) if fitted else None
+        agreement = last.agreement_held_out if isinstance(last, TasteFitted) else None
+        return TasteSummary(
+            self.num_answers(),
+            len(uploads),
+            sum(upload.liked for upload in uploads),
+            len(self.ratings()),
+            agreement,
+            is_stale=last != self._said(agreement),
+        )
+
+    def _said(self, agreement: float | None) -> TasteFitted:
+        """What a fit to all that has been said so far would report."""
+        counts = self._store.pair_counts(self.id).answered, len(self.uploads())
+        return TasteFitted(*counts, agreement, self._store.num_rating_changes(self.id))
 
     def refresh_taste(self) -> None:
         """Fit the taste in the background if answers have come since."""
@@ -411,10 +459,10 @@ class Session:
 
     def _fit_taste(self, job: Job) -> "Taste":
         job.check()
-        answered, uploaded = self._store.pair_counts(self.id).answered, len(self.uploads())
+        said = self._said(None)
         self._make_references(job)
         fitted = self._studio.engine().fit_taste(self.record)
-        self._store.report(self.id, TasteFitted(answered, uploaded, fitted.agreement_held_out))
+        self._store.report(self.id, replace(said, agreement_held_out=fitted.agreement_held_out))
         return fitted
 
     def _make_references(self, job: Job) -> None:

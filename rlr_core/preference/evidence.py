@@ -61,13 +61,21 @@ class Stars:
 
     def __post_init__(self) -> None:
         """Refuse numbers of stars that cannot be given."""
-        if self.stars not in range(1, MOST_STARS + 1):
-            raise RLRError(f"stars = {self.stars}: a picture gets whole stars from 1 to {MOST_STARS}; give one of these.")
+        problem = stars_problem(self.stars)
+        if problem:
+            raise RLRError(problem)
 
     @property
     def pictures(self) -> tuple[int, ...]:
         """The row it is about."""
         return (self.picture,)
+
+
+def stars_problem(stars: float) -> str | None:
+    """Why a picture cannot get so many stars, in a sentence; None if it can."""
+    if stars in range(1, MOST_STARS + 1):
+        return None
+    return f"stars = {stars}: a picture gets whole stars from 1 to {MOST_STARS}; give one of these."
 
 
 @dataclass(frozen=True)
@@ -98,7 +106,7 @@ def order_problem(pictures: Sequence[int | str], num_ordered: int) -> str | None
     twice = next((picture for picture in pictures if pictures.count(picture) > 1), None)
     if twice is not None:
         return f"Picture {twice} is in the ranking twice, so it would be better than itself: name every picture once."
-    if not 1 <= num_ordered <= len(pictures):
+    if num_ordered not in range(1, len(pictures) + 1):
         return f"num_ordered = {num_ordered}: of {len(pictures)} pictures, 1 to {len(pictures)} can be in order; give one of these."
     return None
 

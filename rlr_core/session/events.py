@@ -98,11 +98,15 @@ class PicturesReady:
 
 @dataclass(frozen=True)
 class TasteFitted:
-    """The taste was fitted to so many answers and uploads; `agreement_held_out` is None while they are too few to tell."""
+    """The taste was fitted to so many answers and uploads; `agreement_held_out` is None while they are too few to tell.
+
+    `num_rating_changes` counts how often a rating had been given or taken back.
+    """
 
     num_answers: int
     num_uploads: int
     agreement_held_out: float | None
+    num_rating_changes: int = 0
 
 
 @dataclass(frozen=True)

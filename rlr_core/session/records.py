@@ -12,6 +12,7 @@ from rlr_core.errors import RLRError
 # Purposes of samples, beside "before <round id>" and "after <round id>".
 PREVIEW, REFERENCE, ROUND_ZERO = "preview", "reference", "round zero"
 Choice = Literal["a", "b", "tie", "both_bad", "skip"]
+RatingKind = Literal["thumb", "stars", "order"]
 RoundStatus = Literal["queued", "running", "done", "budget_spent", "stopped", "failed", "drifted", "returned", "interrupted"]
 
 
@@ -82,6 +83,24 @@ class AnswerRecord:
     session_id: str
     pair_id: str
     choice: Choice
+    created_at: float
+    undone: bool
+
+
+@dataclass(frozen=True)
+class RatingRecord:
+    """What was said of pictures outside a question; of the same pictures, the last word of a kind that is not undone is the valid one.
+
+    Attributes:
+        image_ids: one picture; of an order, all its pictures, those in order first, from the best down.
+        value: of a thumb 1 for up and 0 for down; the number of stars; how many pictures of an order are in order.
+    """
+
+    id: int
+    session_id: str
+    kind: RatingKind
+    image_ids: tuple[str, ...]
+    value: int
     created_at: float
     undone: bool
 

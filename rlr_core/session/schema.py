@@ -50,4 +50,23 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE undo_presses (
             press_id TEXT PRIMARY KEY, answer_id INTEGER REFERENCES answers (id), created_at REAL NOT NULL)""",
     ),
+    (
+        """CREATE TABLE ratings (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, session_id TEXT NOT NULL REFERENCES sessions (id), kind TEXT NOT NULL,
+            value INTEGER NOT NULL, press_id TEXT UNIQUE, created_at REAL NOT NULL)""",
+        "CREATE INDEX ratings_by_session ON ratings (session_id)",
+        """CREATE TABLE rated_images (
+            rating_id INTEGER NOT NULL REFERENCES ratings (id), place INTEGER NOT NULL, image_id TEXT NOT NULL REFERENCES images (id),
+            PRIMARY KEY (rating_id, place))""",
+        "CREATE TABLE undone_ratings (rating_id INTEGER PRIMARY KEY REFERENCES ratings (id), created_at REAL NOT NULL)",
+        """CREATE TABLE undo_rating_presses (
+            press_id TEXT PRIMARY KEY, rating_id INTEGER REFERENCES ratings (id), created_at REAL NOT NULL)""",
+        # The subject is what a later rating has to be about to take the place of an earlier one: the same pictures, in whatever order.
+        """CREATE VIEW all_ratings AS SELECT *,
+            (SELECT json_group_array(image_id) FROM (SELECT image_id FROM rated_images WHERE rating_id = ratings.id ORDER BY place))
+            AS image_ids,
+            (SELECT json_group_array(image_id) FROM (SELECT image_id FROM rated_images WHERE rating_id = ratings.id ORDER BY image_id))
+            AS subject,
+            id IN (SELECT rating_id FROM undone_ratings) AS undone FROM ratings""",
+    ),
 )

@@ -5,7 +5,7 @@ import io
 import json
 import sqlite3
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +19,7 @@ from rlr_core.session.database import Database
 from rlr_core.session.events import EVENTS, Event, RoundQueued, to_payload
 from rlr_core.session.files import checked_name, explained, write_atomically
 from rlr_core.session.heartbeat import WorkspaceLock
+from rlr_core.session.ratings import rating_problem
 from rlr_core.session.records import (
     AnswerRecord,
     Choice,
@@ -27,6 +28,8 @@ from rlr_core.session.records import (
     MetricRecord,
     PairCounts,
     PairRecord,
+    RatingKind,
+    RatingRecord,
     RoundRecord,
     RoundStatus,
     SampleRecord,
@@ -264,17 +267,21 @@ class Store:
 
         `press_id` names the key press, as for an answer: delivered again, it returns what it took back the first time.
         """
+        return self._answer(self._undo_last("answer", "undo_presses", session_id, press_id))
+
+    def _undo_last(self, what: str, presses: str, session_id: str, press_id: str | None) -> int | None:
+        """Put a tombstone on the session's last row of a table ("answer" or "rating"); the row's id, None if there is none."""
         with self._database.write() as connection:
-            known = self._all("SELECT answer_id FROM undo_presses WHERE press_id = ?", press_id)
+            known = self._all(f"SELECT {what}_id FROM {presses} WHERE press_id = ?", press_id)
             if known:
-                return self._answer(known[0]["answer_id"])
-            last = self._all("SELECT id FROM all_answers WHERE session_id = ? AND NOT undone ORDER BY id DESC LIMIT 1", session_id)
-            answer_id, now = last[0]["id"] if last else None, time.time()
-            if answer_id is not None:
-                insert(connection, "undone_answers", answer_id=answer_id, created_at=now)
+                return known[0][f"{what}_id"]
+            last = self._all(f"SELECT id FROM all_{what}s WHERE session_id = ? AND NOT undone ORDER BY id DESC LIMIT 1", session_id)
+            row_id, now = last[0]["id"] if last else None, time.time()
+            if row_id is not None:
+                insert(connection, f"undone_{what}s", **{f"{what}_id": row_id}, created_at=now)
             if press_id is not None:
-                insert(connection, "undo_presses", press_id=press_id, answer_id=answer_id, created_at=now)
-            return self._answer(answer_id)
+                insert(connection, presses, press_id=press_id, **{f"{what}_id": row_id}, created_at=now)
+            return row_id
 
     def answers(self, session_id: str) -> tuple[AnswerRecord, ...]:
         """Every answer ever given in the session in order, the undone ones too."""
@@ -291,6 +298,65 @@ class Store:
 
     def _valid_answer(self, pair_id: str) -> AnswerRecord:
         return self._answers("SELECT * FROM all_answers WHERE pair_id = ? AND NOT undone ORDER BY id DESC LIMIT 1", pair_id)[0]
+
+    # Ratings
+
+    def rate(self, session_id: str, kind: RatingKind, image_ids: Sequence[str], value: int, press_id: str | None = None) -> RatingRecord:
+        """Keep a thumb, stars or an order; another one of the same pictures takes its place, the same one again changes nothing.
+
+        `press_id` names the press, as for an answer. What makes no sense, or is about a picture that the session never showed, raises
+        RLRError.
+        """
+        problem = rating_problem(kind, image_ids, value)
+        if problem:
+            raise RLRError(problem)
+        with self._database.write() as connection:
+            known = self._rating("press_id = ?", press_id) or self._same_rating(session_id, kind, tuple(image_ids), value)
+            if known is not None:
+                return known
+            for image_id in image_ids:
+                self._check_shown(session_id, image_id)
+            now = time.time()
+            rating_id = insert(connection, "ratings", session_id=session_id, kind=kind, value=int(value), press_id=press_id, created_at=now)
+            for place, image_id in enumerate(image_ids):
+                insert(connection, "rated_images", rating_id=rating_id, place=place, image_id=image_id)
+        return RatingRecord(rating_id, session_id, kind, tuple(image_ids), int(value), now, undone=False)
+
+    def undo_last_rating(self, session_id: str, press_id: str | None = None) -> RatingRecord | None:
+        """Take back the session's last rating that is not yet undone, and return it; None if there is none. `press_id` as for an answer."""
+        return self._rating("id = ?", self._undo_last("rating", "undo_rating_presses", session_id, press_id))
+
+    def all_ratings(self, session_id: str) -> tuple[RatingRecord, ...]:
+        """Every rating ever given in the session in order, the undone and the replaced ones too."""
+        return records(RatingRecord, self._all("SELECT * FROM all_ratings WHERE session_id = ? ORDER BY id", session_id))
+
+    def ratings(self, session_id: str) -> tuple[RatingRecord, ...]:
+        """The valid ratings of the session: of the same pictures the last one of each kind that is not undone, the oldest first."""
+        last = "SELECT MAX(id) FROM all_ratings WHERE session_id = ? AND NOT undone GROUP BY kind, subject"
+        return records(RatingRecord, self._all(f"SELECT * FROM all_ratings WHERE id IN ({last}) ORDER BY id", session_id))
+
+    def num_rating_changes(self, session_id: str) -> int:
+        """How often a rating has been given or taken back in the session."""
+        every = self.all_ratings(session_id)
+        return len(every) + sum(rating.undone for rating in every)
+
+    def _rating(self, condition: str, value: object) -> RatingRecord | None:
+        return next(iter(records(RatingRecord, self._all(f"SELECT * FROM all_ratings WHERE {condition}", value))), None)
+
+    def _same_rating(self, session_id: str, kind: RatingKind, image_ids: tuple[str, ...], value: int) -> RatingRecord | None:
+        """The valid rating that says just this."""
+        said = (kind, image_ids, value)
+        return next((rating for rating in self.ratings(session_id) if (rating.kind, rating.image_ids, rating.value) == said), None)
+
+    def _check_shown(self, session_id: str, image_id: str) -> None:
+        self.image(image_id)
+        sources = (
+            "SELECT 1 FROM samples WHERE session_id = ?1 AND image_id = ?2",
+            "SELECT 1 FROM pairs WHERE session_id = ?1 AND ?2 IN (image_a, image_b)",
+            "SELECT 1 FROM uploads WHERE session_id = ?1 AND image_id = ?2",
+        )
+        if not self._all(" UNION ALL ".join(sources), session_id, image_id):
+            raise RLRError(f"The picture {image_id[:12]}… was never shown in this session, so it cannot be rated in it: rate one that was.")
 
     # Uploads, samples
 
