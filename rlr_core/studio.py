@@ -114,6 +114,7 @@ class RoundProgress:
             estimates, which can be.
         kl_at_start: of the round's parent; the round may reach kl_at_start + kl_budget.
         drift: of its pictures from round 0's, at the last check; without readings before the first.
+        effective_share: how much of the stored answers' pictures the model would still make, from 0 to 1; None if it learns from none.
     """
 
     round_id: str
@@ -129,6 +130,7 @@ class RoundProgress:
     part_norms: dict[str, float]
     sentence: str
     drift: Drift = Drift(())
+    effective_share: float | None = None
 
 
 class Studio:
@@ -636,6 +638,7 @@ class Session:
             part_norms=norms,
             sentence=ended[-1].payload["sentence"] if ended and record.status not in ("queued", "running") else "",
             drift=last_drift(self._store, round_id),
+            effective_share=last.get("effective_share"),
         )
 
     def strip(self, round_id: str) -> tuple[StripRow, ...]:

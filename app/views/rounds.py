@@ -78,7 +78,10 @@ def _figures(progress: RoundProgress) -> list[tuple[str, str]]:
     if progress.gradient_norm is not None:
         shown.append(("Gradient length", progress.gradient_norm))
     shown += [(f"of which {name.replace('_', ' ')}", norm) for name, norm in progress.part_norms.items()]
-    return [(name, charts.figure_text(value)) for name, value in shown]
+    figures = [(name, charts.figure_text(value)) for name, value in shown]
+    if progress.effective_share is not None:
+        figures.append(("Answers still count", f"{progress.effective_share:.0%}"))
+    return figures
 
 
 def _round_buttons(round_: RoundRecord, is_paused: bool) -> str:

@@ -321,3 +321,10 @@ def test_a_meter_never_leaves_its_bar(value, maximum, width):
 @pytest.mark.parametrize(("seconds", "words"), [(-1, "0 s"), (45.4, "45 s"), (95, "2 min"), (3600, "60 min"), (7800, "2 h 10 min")])
 def test_durations_are_said_as_a_person_would(seconds, words):
     assert markup.duration(seconds) == words
+
+
+def test_a_round_that_learns_from_answers_says_how_much_they_still_count():
+    shown = Page(rounds.progress(FIRST, replace(PROGRESS, effective_share=0.834), is_paused=False)).text
+    assert "Answers still count" in shown
+    assert "83%" in shown
+    assert "still count" not in Page(rounds.progress(FIRST, PROGRESS, is_paused=False)).text
