@@ -22,7 +22,7 @@ from rlr_core.preference.evidence import MOST_STARS
 PRIOR_UTILITY_STD = 1.0  # logits, of a reference picture's utility before any answer
 HYPER_PRIOR_STRENGTH = 0.5  # how many columns' worth of evidence the prior guess of v_theme counts for
 CUT_STD = 1.5  # logits: how far one person is more generous than another
-POSITION_BIAS_STD = 0.3  # logits: of two equal pictures the left one is chosen by 57 % rather than by half
+POSITION_BIAS_STD = 0.2  # logits: of two equal pictures the left one is chosen by 55 % rather than by half
 LOG_CONSISTENCY_STD = 0.7  # a rater twice or half as consistent as usual is nothing special
 LOGISTIC_STD = math.pi / math.sqrt(3)
 OUTER_ITERATIONS = 8
@@ -40,15 +40,13 @@ class Likelihood:
         self.choices = choices
         sizes = torch.bincount(choice := choices.choice)
         self._is_alone = sizes[choice] == 1
-        self._shared = (~self._is_alone).nonzero()[:, 0]
-        shared, self._shared_place = torch.unique(choice[self._shared], return_inverse=True)
-        self._num_shared, self._shared_weights = len(shared), choices.weights[shared]
         self._num_linear = choices.differences.shape[1]
         self._num_sided = choices.positions.shape[1]
         self.num_parameters = self._num_linear + self._num_sided + choices.raters.shape[1]
-        # Of a single rater the derivatives are the same everywhere.
-        one = torch.ones(len(choice), dtype=choices.differences.dtype)
-        self._rows = None if choices.names.num_contrasts else self._derivatives(one, one)
+        self._shared = (~self._is_alone).nonzero()[:, 0]
+        shared, self._shared_place = torch.unique(choice[self._shared], return_inverse=True)
+        self._shared_weights = choices.weights[shared]
+        self._shared_differences = choices.differences[self._shared]
 
     def _parts(self, theta: Tensor) -> tuple[Tensor, ...]:
         """(w, c), b and log k."""
@@ -101,33 +99,31 @@ class Likelihood:
         choice = self.choices.choice
         return -self.choices.weights[choice] * (eta - self._log_totals(eta)[choice]).exp(), self.choices.gap_counts / torch.expm1(gaps)
 
-    def _derivatives(self, scaled: Tensor, consistency: Tensor) -> Tensor:
-        """Of eta, shape (R, P)."""
-        choices = self.choices
-        return torch.cat([choices.differences * consistency[:, None], choices.positions, choices.raters * scaled[:, None]], 1)
-
     def curvature(self, theta: Tensor) -> Tensor:
         """Minus its second derivative, but for what the second derivative of eta brings (`bend`): shape (P, P), nowhere negative.
 
-        Of a choice: sum over rivals of p d d' minus the outer product of sum p d, with d the derivatives of eta.
+        Of a choice: sum over rivals of p d d' minus the outer product of sum p d, with d the derivatives of eta: of (w, c) the differences
+        times k; the few others are kept apart from these many.
         """
         eta, scaled, consistency = self._logits(theta)
-        choice, weights = self.choices.choice, self.choices.weights
+        choices, choice = self.choices, self.choices.choice
         p = (eta - self._log_totals(eta)[choice]).exp()
-        rows = self._rows if self._rows is not None else self._derivatives(scaled, consistency)
-        found = rows.T @ (rows * (weights[choice] * p * (1 - p * self._is_alone))[:, None])
+        few = torch.cat([choices.positions, choices.raters * scaled[:, None]], 1)
+        counts = choices.weights[choice] * p * (1 - p * self._is_alone)
+        found = _gram(choices.differences, few, consistency, counts)
         if len(self._shared):
-            sums = rows.new_zeros(self._num_shared, rows.shape[1]).index_add(
-                0, self._shared_place, rows[self._shared] * p[self._shared, None]
-            )
-            found = found - sums.T @ (sums * self._shared_weights[:, None])
+            mine = p[self._shared]
+            sums = self._sum_of_shared(self._shared_differences, mine * consistency[self._shared])
+            few_sums = self._sum_of_shared(few[self._shared], mine)
+            found = found - _gram(sums, few_sums, torch.ones_like(self._shared_weights), self._shared_weights)
         gaps, gap_consistency = self._gaps(theta)
-        lines = torch.cat([
-            self.choices.gaps * gap_consistency[:, None],
-            self.choices.positions.new_zeros(len(gaps), self._num_sided),
-            self.choices.gap_raters * gaps[:, None],
-        ], 1)  # fmt: skip
-        return found + lines.T @ (lines * (self.choices.gap_counts / (2 * torch.sinh(gaps / 2)).square())[:, None])
+        no_bias = choices.positions.new_zeros(len(gaps), self._num_sided)
+        few_of_gaps = torch.cat([no_bias, choices.gap_raters * gaps[:, None]], 1)
+        return found + _gram(choices.gaps, few_of_gaps, gap_consistency, choices.gap_counts / (2 * torch.sinh(gaps / 2)).square())
+
+    def _sum_of_shared(self, rows: Tensor, counts: Tensor) -> Tensor:
+        """Sum of the rows times their counts over each choice with several rivals."""
+        return rows.new_zeros(len(self._shared_weights), rows.shape[1]).index_add(0, self._shared_place, rows * counts[:, None])
 
     def bend(self, theta: Tensor) -> Tensor:
         """What `curvature` leaves out: minus the sum of the forces times the second derivatives of eta and g, shape (P, P)."""
@@ -142,6 +138,13 @@ class Likelihood:
         found[contrasts, contrasts] = -choices.raters.T @ (choices.raters * (pull * scaled)[:, None])
         found[contrasts, contrasts] -= choices.gap_raters.T @ (choices.gap_raters * (push * gaps)[:, None])
         return found
+
+
+def _gram(many: Tensor, few: Tensor, scale: Tensor, counts: Tensor) -> Tensor:
+    """Sum over rows of count * r r', r the rows of (scale * many, few): shape (P, P). Never copies `many` twice; it is the large one."""
+    across = many.T @ (few * (counts * scale)[:, None])
+    upper = torch.cat([many.T @ (many * (counts * scale.square())[:, None]), across], 1)
+    return torch.cat([upper, torch.cat([across.T, few.T @ (few * counts[:, None])], 1)])
 
 
 @dataclass(frozen=True)

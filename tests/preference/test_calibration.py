@@ -7,6 +7,8 @@ import torch
 
 from rlr_core.errors import RLRError
 from rlr_core.preference.calibration import reliability
+from rlr_core.preference.evidence import Answer
+from rlr_core.preference.taste import fit_taste
 from rlr_core.rng import generator
 from rlr_core.verdict import wilson_interval
 
@@ -35,6 +37,27 @@ def test_predictions_that_are_too_sure_or_too_timid_are_found_out(stretch, is_ca
     assert (sum(inside) >= 8) == is_calibrated
     honest = reliability(torch.sigmoid(logits), happened)
     assert is_calibrated or (table.log_loss > honest.log_loss and table.brier > honest.brier)
+
+
+def test_a_tastes_probabilities_come_true():
+    """Held out answers to new questions, of ten tastes from thirty answers each; differences of a logit and a half are usual."""
+    features = torch.randn(400, 12, generator=generator(0, "features"), dtype=torch.float64)
+    predicted, sure, happened = [], [], []
+    for seed in range(10):
+        draws = generator(seed, "answers")
+        utility = 0.4 * features @ torch.randn(12, generator=draws, dtype=torch.float64)
+        a, b = torch.randperm(400, generator=draws)[:330].reshape(2, -1)
+        wins = torch.rand(len(a), generator=draws, dtype=torch.float64) < torch.sigmoid(utility[a] - utility[b])
+        evidence = [Answer(*pair, "a" if won else "b") for *pair, won in zip(a.tolist(), b.tolist(), wins.tolist(), strict=True)]
+        taste = fit_taste(features, evidence[:30], features)
+        new_a, new_b = (features[side[30:]].float() for side in (a, b))
+        predicted.append(taste.probability(new_a, new_b))
+        sure.append(torch.sigmoid(taste.difference(new_a, new_b)[0]))
+        happened.append(wins[30:])
+    honest, best_guess = (reliability(torch.cat(each), torch.cat(happened)) for each in (predicted, sure))
+    assert honest.calibration_error < 0.07
+    assert honest.log_loss < best_guess.log_loss
+    assert honest.log_loss < 0.66
 
 
 def test_bins_without_predictions_are_left_out_and_the_ends_belong_to_them():
