@@ -10,6 +10,8 @@ from rlr_core.session.worker import Job
 from rlr_core.studio import ROUND_LABEL, Session, Studio
 
 MOST_AHEAD = 16
+POOL = 32  # questions kept waiting, so that there is a choice
+MOST_WAITING = 1000
 LEARN_EVERY = 5
 
 
@@ -44,7 +46,7 @@ class QuestionDesk:
         failure = self._prepare(session, ahead, bool(sent.get("retry")))
         return {
             "done": [press.id for press in presses],
-            "questions": [_question(pair) for pair in session.open_pairs(ahead)],
+            "questions": [_question(pair) for pair in _next(session, ahead, sent.get("shown"))],
             "answers": answered,
             "sentence": " ".join(dict.fromkeys(sentences)),
             "failure": failure,
@@ -56,7 +58,7 @@ class QuestionDesk:
         job = self._jobs.get(session.id)
         if job is not None and job.state == "failed" and not retries:
             return job.error or ""
-        self._jobs[session.id] = session.prepare_pairs(ahead)
+        self._jobs[session.id] = session.prepare_pairs(max(ahead, POOL))
         return ""
 
     def _waiting(self) -> str:
@@ -65,6 +67,11 @@ class QuestionDesk:
         if job is not None and job.state in ("running", "paused") and job.label.startswith(ROUND_LABEL):
             return f"{job.label} is learning; further questions come when it has ended."
         return "The next question is being made …"
+
+
+def _next(session: Session, ahead: int, shown: object) -> tuple[PairRecord, ...]:
+    """The next questions. One that a person is looking at stays the first while it waits, whatever has become more informative."""
+    return tuple(sorted(session.open_pairs(MOST_WAITING), key=lambda pair: pair.id != shown))[:ahead]
 
 
 def _number(ahead: object) -> int:

@@ -11,6 +11,7 @@ import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 
 from rlr_core.command import HELD_OUT_PROMPTS, SIMULATE_DEFAULTS
@@ -41,12 +42,18 @@ class Cell:
     taste: str
     answers: int
     learns_from: str
+    pool: int
     seed: int
     win_rate: float
     kl: float
     text_match_kept: float
     agreement_held_out: float | None
     seconds: float
+
+    @property
+    def way(self) -> tuple[int, str, int]:
+        """How it was learned: number of answers, what from, and how many questions there were to choose from."""
+        return self.answers, self.learns_from, self.pool
 
 
 def load_taste(taste: str) -> Rater:
@@ -57,22 +64,22 @@ def load_taste(taste: str) -> Rater:
     return rater.wrong(float(wrong)) if wrong else rater
 
 
-def run(taste: str, answers: int, learns_from: str, seed: int) -> Cell:
+def run(taste: str, answers: int, learns_from: str, pool: int, seed: int) -> Cell:
     """One loop in a workspace of its own."""
     with tempfile.TemporaryDirectory() as folder:
         studio = Studio(Path(folder))
         try:
             session = studio.create_session("emoji", studio.shipped_prompts("emoji"), seed)
             config = replace(SIMULATE_DEFAULTS, learns_from=learns_from)
-            report = simulate(
-                studio, session, load_taste(taste), answers, [config], studio.shipped_prompts(HELD_OUT_PROMPTS), lambda said: None
-            )
+            held_out = studio.shipped_prompts(HELD_OUT_PROMPTS)
+            report = simulate(studio, session, load_taste(taste), answers, [config], held_out, lambda said: None, pool)
         finally:
             studio.close()
     return Cell(
         taste,
         answers,
         learns_from,
+        pool,
         seed,
         report.win_rate,
         report.kl,
@@ -89,16 +96,17 @@ def mean(values: Sequence[float]) -> float:
 
 def table(cells: Sequence[Cell]) -> str:
     """A line a taste: the seeds' mean win rate and their range, in a column a number of answers and way of learning."""
-    columns = list(dict.fromkeys((cell.answers, cell.learns_from) for cell in cells))
-    rows = [["taste", *(f"{answers} answers, {way}" for answers, way in columns)], ["---"] * (1 + len(columns))]
+    columns = list(dict.fromkeys(cell.way for cell in cells))
+    rows = [["taste", *(f"{answers} answers, {learns_from}, pool {pool}" for answers, learns_from, pool in columns)]]
+    rows.append(["---"] * (1 + len(columns)))
     for taste in dict.fromkeys(cell.taste for cell in cells):
         row = [taste]
-        for answers, way in columns:
-            rates = [cell.win_rate for cell in cells if (cell.taste, cell.answers, cell.learns_from) == (taste, answers, way)]
+        for way in columns:
+            rates = [cell.win_rate for cell in cells if (cell.taste, cell.way) == (taste, way)]
             row.append(f"{mean(rates):.2f} ({min(rates):.2f} … {max(rates):.2f})" if rates else "–")
         rows.append(row)
-    means = [[cell.win_rate for cell in cells if (cell.answers, cell.learns_from) == column] for column in columns]
-    seconds = [[cell.seconds for cell in cells if (cell.answers, cell.learns_from) == column] for column in columns]
+    means = [[cell.win_rate for cell in cells if cell.way == column] for column in columns]
+    seconds = [[cell.seconds for cell in cells if cell.way == column] for column in columns]
     rows.append(["mean", *(f"{mean(rates):.2f}" for rates in means)])
     rows.append(["seconds", *(f"{mean(each):.0f}" for each in seconds)])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
@@ -107,11 +115,11 @@ def table(cells: Sequence[Cell]) -> str:
 def answers_needed(cells: Sequence[Cell]) -> str:
     """By taste and way of learning, the fewest answers with which the seeds' mean win rate reached 70 %."""
     lines = []
-    for taste, way in dict.fromkeys((cell.taste, cell.learns_from) for cell in cells):
-        own = [cell for cell in cells if (cell.taste, cell.learns_from) == (taste, way)]
+    for taste, way, pool in dict.fromkeys((cell.taste, cell.learns_from, cell.pool) for cell in cells):
+        own = [cell for cell in cells if (cell.taste, cell.learns_from, cell.pool) == (taste, way, pool)]
         counts = sorted({cell.answers for cell in own})
         reached = [count for count in counts if mean([cell.win_rate for cell in own if cell.answers == count]) >= WON]
-        lines.append(f"{taste}, {way}: {f'{reached[0]} answers' if reached else f'not with {counts[-1]}'}")
+        lines.append(f"{taste}, {way}, pool {pool}: {f'{reached[0]} answers' if reached else f'not with {counts[-1]}'}")
     return "\n".join(lines)
 
 
@@ -121,19 +129,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--tastes", nargs="+", default=list(TASTES), metavar="NAME[:SHARE]", help="Raters, and the share answered wrongly.")
     parser.add_argument("--answers", nargs="+", type=int, default=[30])
     parser.add_argument("--learns-from", nargs="+", default=[REWARD], choices=(REWARD, ANSWERS, BOTH))
+    parser.add_argument("--pool", nargs="+", type=int, default=[0], help="Questions to choose from; 0 asks as they come.")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args(argv)
     done = arguments.json and arguments.json.exists()
     cells = [Cell(**each) for each in json.loads(arguments.json.read_text(encoding="utf-8"))] if done else []
-    known = {(cell.taste, cell.answers, cell.learns_from, cell.seed) for cell in cells}
-    wanted = [
-        (taste, answers, way, seed)
-        for seed in range(arguments.seeds)
-        for answers in arguments.answers
-        for way in arguments.learns_from
-        for taste in arguments.tastes
-    ]
+    known = {(cell.taste, *cell.way, cell.seed) for cell in cells}
+    ways = product(arguments.answers, arguments.learns_from, arguments.pool)
+    wanted = [(taste, *way, seed) for seed, way, taste in product(range(arguments.seeds), ways, arguments.tastes)]
     for key in (each for each in wanted if each not in known):
         cells.append(run(*key))
         print(f"{key}: wins {cells[-1].win_rate:.2f}, {cells[-1].kl:.0f} nats, {cells[-1].seconds:.0f} s", flush=True)

@@ -29,6 +29,7 @@ from rlr_core.tuning import TuningReport, tune
 OWN_FLAGS = {"seed", "reward"}
 # The shipped list that is never trained on.
 HELD_OUT_PROMPTS = "emoji-held-out"
+MOST_POOL = 1000
 
 
 def say(line: str) -> None:
@@ -113,6 +114,12 @@ def add_simulate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rater", type=Path, required=True, metavar="FILE.py", help="Defines utility(image, prompt) -> float.")
     parser.add_argument("--answers", type=int, default=30, help="Questions the rater answers. Default 30.")
     parser.add_argument("--rounds", type=int, default=1, help="Rounds the answers are spread over. Default 1.")
+    parser.add_argument(
+        "--pool",
+        type=int,
+        default=0,
+        help="Questions kept waiting, of which the most informative are asked; 0 asks as they come. Default 0.",
+    )
     add_settings(parser, RoundConfig, SIMULATE_DEFAULTS)
 
 
@@ -122,12 +129,15 @@ def plan_simulate(arguments: argparse.Namespace) -> "Plan":
         raise RLRError(
             f"answers = {arguments.answers}, rounds = {arguments.rounds}: every round needs an answer; give as many answers as rounds."
         )
+    if not 0 <= arguments.pool <= MOST_POOL:
+        raise RLRError(f"pool = {arguments.pool}: so many questions cannot wait; give --pool 0 to {MOST_POOL}.")
     rater = load_rater(arguments.rater)
     config = round_config(SIMULATE_DEFAULTS, arguments)
     configs = [replace(config, seed=config.seed + number) for number in range(arguments.rounds)]
 
     def work(studio: Studio, session: Session) -> SimulationReport:
-        report = simulate(studio, session, rater, arguments.answers, configs, studio.shipped_prompts(HELD_OUT_PROMPTS), say)
+        held_out = studio.shipped_prompts(HELD_OUT_PROMPTS)
+        report = simulate(studio, session, rater, arguments.answers, configs, held_out, say, arguments.pool)
         low, high = report.interval
         say(
             f"Win rate {report.win_rate:.2f} (95 % interval {low:.2f} to {high:.2f}; {report.wins} wins, {report.losses} losses, "

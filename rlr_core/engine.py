@@ -38,6 +38,7 @@ from rlr_core.plugin import Plugin, find
 from rlr_core.preference.clip import ClipEncoder
 from rlr_core.preference.evidence import Answer, Evidence, Outcome, Ranking, Stars, Thumb, Upload
 from rlr_core.preference.features import FeatureEncoder
+from rlr_core.preference.questions import order_of_asking
 from rlr_core.preference.taste import Taste, fit_taste
 from rlr_core.rewarding import measure
 from rlr_core.rewards.registry import check_reward, make_reward
@@ -94,6 +95,7 @@ class Engine:
         quiet_libraries()
         self._store = store
         self._loaded: tuple[object, BaseModel] | None = None
+        self._encoded: dict[str, Tensor] = {}
         self._device = best_device()
         self.network_evaluations = 0
 
@@ -240,10 +242,19 @@ class Engine:
 
     @torch.no_grad()
     def encode(self, image_ids: Sequence[str]) -> Tensor:
-        """The taste's features of stored pictures, shape (n, F)."""
-        pictures = [from_pillow(self._store.open_image(each)) for each in image_ids]
-        rows = [self._features(picture[None].to(self._device)).cpu() for picture in pictures]
+        """The taste's features of stored pictures, shape (n, F); each picture is looked at once, since its id is its content's."""
+        for each in image_ids:
+            if each not in self._encoded:
+                picture = from_pillow(self._store.open_image(each))[None].to(self._device)
+                self._encoded[each] = self._features(picture).cpu()
+        rows = [self._encoded[each] for each in image_ids]
         return torch.cat(rows) if rows else self._features(torch.ones(1, 3, 8, 8, device=self._device))[:0].cpu()
+
+    def rank_pairs(self, session: SessionRecord, taste: Taste, pairs: Sequence[PairRecord]) -> tuple[str, ...]:
+        """The ids of questions in the order in which to ask them; it follows from the taste, the questions and the session's seed."""
+        a, b = self.encode([pair.image_a for pair in pairs]), self.encode([pair.image_b for pair in pairs])
+        order = order_of_asking(taste, a, b, generator(session.seed, "ranking", taste.num_answers))
+        return tuple(pairs[number].id for number in order)
 
     # Rounds
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+ASKED_TOGETHER = 5
+
+
 @dataclass(frozen=True)
 class SimulationReport:
     """What a scripted rater's answers taught, on prompts and seeds never rated.
@@ -59,13 +62,18 @@ def simulate(  # noqa: PLR0913 - the loop's own parts
     configs: Sequence[RoundConfig],
     held_out: Sequence[str],
     say: Callable[[str], None],
+    pool: int = 0,
 ) -> SimulationReport:
-    """Ask `num_answers` questions, spread evenly over the rounds of `configs`, learn, and compare with the base model."""
+    """Ask `num_answers` questions, spread evenly over the rounds of `configs`, learn, and compare with the base model.
+
+    Args:
+        pool: questions that are kept waiting, of which the most informative are asked, five at a time; 0 asks them as they come.
+    """
     started, evaluations = time.monotonic(), studio.network_evaluations()
     base, learning_seconds = session.current_round().id, 0.0
     for number, config in enumerate(configs):
         share = num_answers * (number + 1) // len(configs) - num_answers * number // len(configs)
-        rater = _answer(studio, session, rater, session.next_pairs(share))
+        rater = _answer_chosen(studio, session, rater, share, pool) if pool else _answer(studio, session, rater, session.next_pairs(share))
         before_round = time.monotonic()
         learn(session, config, say)
         learning_seconds += time.monotonic() - before_round
@@ -98,11 +106,34 @@ def simulate(  # noqa: PLR0913 - the loop's own parts
 
 def _answer(studio: Studio, session: Session, rater: Rater, pairs: Sequence[PairRecord]) -> Rater:
     """Answer every pair; the rater comes back as it answered, its temperature settled by these pairs."""
-    sides = [tuple(Image.open(studio.picture(each)) for each in (pair.image_a, pair.image_b)) for pair in pairs]
-    settled = informative(rater, [(a, b, pair.prompt) for (a, b), pair in zip(sides, pairs, strict=True)])
-    for (a, b), pair in zip(sides, pairs, strict=True):
-        session.answer(pair.id, settled.answer(a, b, pair.prompt, generator(session.record.seed, "rater", pair.number)))
+    settled = _settled(studio, rater, pairs)
+    _give(studio, session, settled, pairs)
     return settled
+
+
+def _answer_chosen(studio: Studio, session: Session, rater: Rater, count: int, pool: int) -> Rater:
+    """Answer `count` questions chosen from a pool, learning from them as often as the page does; the rater comes back likewise."""
+    for first in range(0, count, ASKED_TOGETHER):
+        waiting = session.next_pairs(max(pool, ASKED_TOGETHER))
+        rater = rater if first else _settled(studio, rater, waiting)
+        _give(studio, session, rater, waiting[: min(ASKED_TOGETHER, count - first)])
+        session.learn_taste()
+    return rater
+
+
+def _give(studio: Studio, session: Session, rater: Rater, pairs: Sequence[PairRecord]) -> None:
+    for pair in pairs:
+        drawing = generator(session.record.seed, "rater", pair.number)
+        session.answer(pair.id, rater.answer(*_question(studio, pair), drawing))
+
+
+def _settled(studio: Studio, rater: Rater, pairs: Sequence[PairRecord]) -> Rater:
+    return informative(rater, [_question(studio, pair) for pair in pairs])
+
+
+def _question(studio: Studio, pair: PairRecord) -> tuple[Image.Image, Image.Image, str]:
+    a, b = (Image.open(studio.picture(each)) for each in (pair.image_a, pair.image_b))
+    return a, b, pair.prompt
 
 
 def compare(rater: Rater, prompts: Sequence[str], before: "Tensor", after: "Tensor") -> Verdict:

@@ -23,6 +23,7 @@ from rlr_core.session.events import (
     LOADING,
     Failed,
     ModelReady,
+    PairsRanked,
     PairsReady,
     PicturesReady,
     RoundEnded,
@@ -371,8 +372,11 @@ class Session:
         self._store.report(self.id, PairsReady(tuple(pair.id for pair in made)))
 
     def open_pairs(self, limit: int = 4) -> tuple[PairRecord, ...]:
-        """Questions of the current round that wait for an answer."""
-        return self._store.open_pairs(self.id, self.record.current_round_id)[:limit]
+        """Questions of the current round that wait for an answer, the most informative first as far as they were ranked."""
+        ranked = self._last_event("pairs_ranked")
+        places = {pair_id: place for place, pair_id in enumerate(ranked["pair_ids"] if ranked else ())}
+        pairs = self._store.open_pairs(self.id, self.record.current_round_id)
+        return tuple(sorted(pairs, key=lambda pair: places.get(pair.id, len(places))))[:limit]
 
     def answer(self, pair_id: str, choice: Choice, press_id: str | None = None) -> None:
         """Answer a question of this session; the same press counts once however often it arrives."""
@@ -465,7 +469,14 @@ class Session:
         self._make_references(job)
         fitted = self._studio.engine().fit_taste(self.record)
         self._store.report(self.id, replace(said, agreement_held_out=fitted.agreement_held_out))
+        waiting = self._store.open_pairs(self.id, self.record.current_round_id)
+        if len(waiting) > 1:
+            self._store.report(self.id, PairsRanked(self._studio.engine().rank_pairs(self.record, fitted, waiting)))
         return fitted
+
+    def learn_taste(self) -> None:
+        """Fit the taste now, which also ranks the questions that wait; returns when that is done."""
+        self._studio.run(FITTING, self._fit_taste)
 
     def _make_references(self, job: Job) -> None:
         """Pictures of the base model, for uploads to be compared with while there are few questions; made once."""

@@ -142,7 +142,7 @@ async function pump() {
   sending = true;
   let pause = null;
   try {
-    const reply = await server.press({ session: props.value, presses: outbox.slice(0, 32), ahead: AHEAD, retry });
+    const reply = await server.press({ session: props.value, presses: outbox.slice(0, 32), ahead: AHEAD, shown: questions[0]?.id, retry });
     retry = false;
     if (reply?.error) return warn(reply.error);
     if (!Array.isArray(reply?.done)) throw new Error("no reply");

@@ -103,6 +103,24 @@ def next_question(  # noqa: PLR0913 - the candidates, the past, and the two shar
     return NextQuestion("information", int(expected_information(taste, features_a, features_b).argmax()))
 
 
+def order_of_asking(
+    taste: Taste, features_a: Tensor, features_b: Tensor, draws: torch.Generator, random_share: float = RANDOM_SHARE
+) -> list[int]:
+    """All N candidates in the order in which to ask them: the most informative first, but each place goes with probability `random_share`
+    to any of those that are left.
+
+    Args:
+        taste: what is known.
+        features_a, features_b: the two pictures of each candidate, shape (N, F), N >= 0.
+        draws: two numbers are drawn from it for each candidate.
+    """
+    left = expected_information(taste, features_a, features_b).argsort(descending=True, stable=True).tolist()
+    order = []
+    for kind, place in torch.rand(len(left), 2, generator=draws, dtype=torch.float64).tolist():
+        order.append(left.pop(int(place * len(left)) if kind < random_share else 0))
+    return order
+
+
 def answers_wanted(taste: Taste, features_a: Tensor, features_b: Tensor, share: float = WANTED_FALL) -> AnswersWanted:
     """How many more answers would lower the uncertainty of comparisons by `share`.
 

@@ -88,6 +88,13 @@ class PairsReady:
 
 
 @dataclass(frozen=True)
+class PairsRanked:
+    """The questions that waited are to be asked in this order; later ones come after them."""
+
+    pair_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class PicturesReady:
     """New samples can be shown."""
 
@@ -117,7 +124,19 @@ class Failed:
     sentence: str
 
 
-Event = RoundQueued | RoundStarted | UpdateDone | DriftAlarm | RoundEnded | ModelReady | PairsReady | PicturesReady | TasteFitted | Failed
+Event = (
+    RoundQueued
+    | RoundStarted
+    | UpdateDone
+    | DriftAlarm
+    | RoundEnded
+    | ModelReady
+    | PairsReady
+    | PairsRanked
+    | PicturesReady
+    | TasteFitted
+    | Failed
+)
 
 EVENTS: dict[str, type[Event]] = {
     "round_queued": RoundQueued,
@@ -127,6 +146,7 @@ EVENTS: dict[str, type[Event]] = {
     "round_ended": RoundEnded,
     "model_ready": ModelReady,
     "pairs_ready": PairsReady,
+    "pairs_ranked": PairsRanked,
     "pictures_ready": PicturesReady,
     "taste_fitted": TasteFitted,
     "failed": Failed,

@@ -7,7 +7,7 @@ import torch
 
 from rlr_core.errors import RLRError
 from rlr_core.preference.evidence import Answer
-from rlr_core.preference.questions import AnswersWanted, answers_wanted, expected_information, next_question
+from rlr_core.preference.questions import AnswersWanted, answers_wanted, expected_information, next_question, order_of_asking
 from rlr_core.preference.taste import fit_taste
 from rlr_core.rng import generator
 
@@ -156,3 +156,22 @@ def test_a_share_that_cannot_be_reached_is_refused(taste, features, share):
 
 def test_the_advice_is_a_sentence():
     assert AnswersWanted(1.0, 0.02, 0.2, 15).sentence == "About 15 more answers would make what is known of your taste 20% more certain."
+
+
+def test_the_order_of_asking_is_by_information_where_nothing_is_random(taste, features):
+    a, b = features[300:340], features[340:380]
+    order = order_of_asking(taste, a, b, generator(0, "order"), random_share=0.0)
+    information = expected_information(taste, a, b)[order]
+    assert sorted(order) == list(range(40))
+    assert (information.diff() <= 0).all()
+    assert information[0] > information[-1]
+
+
+def test_the_order_of_asking_gives_some_places_to_any_candidate(taste, features):
+    a, b = features[300:340], features[340:380]
+    best = order_of_asking(taste, a, b, generator(0, "order"), random_share=0.0)[0]
+    first = [order_of_asking(taste, a, b, generator(0, "order", seed), random_share=0.2)[0] for seed in range(400)]
+    assert 0.75 < first.count(best) / 400 < 0.86
+    assert len(set(first)) > 20
+    assert order_of_asking(taste, a, b, generator(0, "order", 1)) == order_of_asking(taste, a, b, generator(0, "order", 1))
+    assert order_of_asking(taste, a[:0], b[:0], generator(0, "order")) == []

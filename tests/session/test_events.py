@@ -15,6 +15,7 @@ EXAMPLES = {
     "round_ended": events.RoundEnded("r", "budget_spent", "The round has moved as far as it may."),
     "model_ready": events.ModelReady("emoji"),
     "pairs_ready": events.PairsReady(("p", "q")),
+    "pairs_ranked": events.PairsRanked(("q", "p")),
     "pictures_ready": events.PicturesReady("r", "before", ("i", "j")),
     "taste_fitted": events.TasteFitted(20, 3, None),
     "failed": events.Failed("Pictures", "The disk is full."),
