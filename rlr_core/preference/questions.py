@@ -10,7 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rlr_core.errors import RLRError
+from rlr_core.preference.evidence import Answer
 from rlr_core.preference.taste import Taste, quadrature
+from rlr_core.verdict import wilson_interval
 
 RANDOM_SHARE = 0.2
 REPEAT_SHARE = 0.05
@@ -50,6 +52,32 @@ class AnswersWanted:
         return f"About {self.wanted} more answers would make what is known of your taste {self.share:.0%} more certain."
 
 
+@dataclass(frozen=True)
+class Repeats:
+    """How questions that came again were answered: `same` of `count` as the time before."""
+
+    count: int
+    same: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson 95 % interval of the share; one half is what answers without an opinion would give."""
+        return wilson_interval(self.same, self.count)
+
+
+def repeats(answers: Sequence[Answer]) -> Repeats:
+    """Compare each decided answer with the rater's last one to the same two pictures, whichever was called a; `answers` in order."""
+    winners: dict[tuple[str, frozenset[int]], int] = {}
+    count = same = 0
+    for answer in answers:
+        if answer.outcome in ("a", "b"):
+            question, winner = (answer.rater, frozenset(answer.pictures)), answer.a if answer.outcome == "a" else answer.b
+            count += question in winners
+            same += winners.get(question) == winner
+            winners[question] = winner
+    return Repeats(count, same)
+
+
 def expected_information(taste: Taste, features_a: Tensor, features_b: Tensor) -> Tensor:
     """What an answer to each of N questions would tell about the taste, in nats, shape (N,) (Houlsby et al. 2011).
 
@@ -76,7 +104,7 @@ def next_question(  # noqa: PLR0913 - the candidates, the past, and the two shar
 ) -> NextQuestion:
     """Choose among candidates the one whose answer is expected to tell most; now and then another, so that nothing stays unseen.
 
-    With probability `repeat_share` an earlier question comes again, without a word: only that shows how consistent the answers are. The
+    With probability `repeat_share` an earlier question comes again, without a word: `repeats` tells how consistent the answers are. The
     last eight are never repeated; while there are no others, none is. With probability `random_share` any candidate is chosen.
 
     Args:

@@ -7,9 +7,18 @@ import torch
 
 from rlr_core.errors import RLRError
 from rlr_core.preference.evidence import Answer
-from rlr_core.preference.questions import AnswersWanted, answers_wanted, expected_information, next_question, order_of_asking
+from rlr_core.preference.questions import (
+    AnswersWanted,
+    Repeats,
+    answers_wanted,
+    expected_information,
+    next_question,
+    order_of_asking,
+    repeats,
+)
 from rlr_core.preference.taste import fit_taste
 from rlr_core.rng import generator
+from rlr_core.verdict import wilson_interval
 
 NUM_COLUMNS = 12
 
@@ -175,3 +184,19 @@ def test_the_order_of_asking_gives_some_places_to_any_candidate(taste, features)
     assert len(set(first)) > 20
     assert order_of_asking(taste, a, b, generator(0, "order", 1)) == order_of_asking(taste, a, b, generator(0, "order", 1))
     assert order_of_asking(taste, a[:0], b[:0], generator(0, "order")) == []
+
+
+def test_repeats_are_counted_whichever_picture_was_called_a():
+    given = [
+        Answer(1, 2, "a"),
+        Answer(3, 4, "b"),
+        Answer(2, 1, "b"),  # 1 again
+        Answer(1, 2, "b"),  # now 2
+        Answer(3, 4, "tie"),
+        Answer(4, 3, "a"),  # 4 again, ties aside
+        Answer(1, 2, "a", rater="bea"),
+    ]
+    found = repeats(given)
+    assert found == Repeats(count=3, same=2)
+    assert found.interval == wilson_interval(2, 3)
+    assert repeats([]).interval == (0.0, 1.0)
