@@ -59,10 +59,10 @@ ANSWERS_FILE = "answers.json"
 # The steps at which twins part, as shares of all: earlier, the later noises wash the difference out; later, there is little noise to flip.
 FIRST_INTERFACE, LAST_INTERFACE = 0.25, 0.65
 # The estimator by whether the reward has a derivative. One without is often rough as well, and every interface adds its roughness: a single
-# sub-chain with sixteen twins had a thirteenth of the variance of short ones with eight (docs/claims.md).
+# sub-chain, which is the default, with sixteen twins had a thirteenth of the variance of short ones with eight (docs/claims.md).
 AUTOMATIC_CHOICES: dict[bool, tuple[str, dict[str, Any]]] = {
     True: ("rlr_antithetic", {}),
-    False: ("antithetic_half_order", {"sub_chain_length": 0, "num_flips": 16}),
+    False: ("antithetic_half_order", {"num_flips": 16}),
 }
 # Pairs are made in aligned groups that share an interface, so that a group is one batch.
 PAIR_GROUP = 4

@@ -57,7 +57,7 @@ def _noise_at_interfaces(chain: DenoisingChain, interfaces: list[int]) -> dict[s
     silent = [step for step in interfaces if chain.std(step) == 0]
     if not silent:
         return {}
-    if len(silent) == len(interfaces):
+    if not any(chain.std(step) for step in range(chain.num_steps)):
         return {
             "eta": "eta = 0: half-order sub-chains divide by the step's noise, which is zero when eta is 0. "
             "Use eta > 0 (DDPM is 1.0) or choose full_backprop."
