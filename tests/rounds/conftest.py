@@ -36,3 +36,24 @@ def learned() -> Callable[[Session, RoundConfig], str]:
         return session.current_round().id
 
     return run
+
+
+@pytest.fixture
+def stopped(studio: Studio) -> Callable[[Session, RoundConfig, int], str]:
+    """Start a round and stop it in the update after so many; the id of the round."""
+
+    def run(session: Session, config: RoundConfig, updates: int) -> str:
+        job = session.start_round(config)
+        round_id, check = session.rounds()[-1].id, job.check
+
+        def stop_in_the_next() -> None:
+            if len(studio.store.series(round_id, "kl")) == updates:
+                job.stop()
+            check()
+
+        job.check = stop_in_the_next
+        job.wait()
+        assert session.round(round_id).status == "stopped"
+        return round_id
+
+    return run

@@ -65,21 +65,11 @@ def test_the_next_round_starts_from_the_average(studio, session, learned):
     assert max(float((began[name] - ended[name]).abs().max()) for name in began) < 1e-6
 
 
-def test_a_resumed_round_averages_bit_for_bit(studio, session, tiny_folder, learned):
+def test_a_resumed_round_averages_bit_for_bit(studio, session, tiny_folder, learned, stopped):
     whole = state_of(studio, learned(session, AVERAGED))
     twin = studio.create_session(str(tiny_folder), session.record.prompts, seed=3, sampler=session.record.sampler)
-    job = twin.start_round(AVERAGED)
-    record, check = twin.rounds()[-1], job.check
-
-    def stop_in_the_fourth_update() -> None:
-        if len(studio.store.series(record.id, "kl")) == 3:
-            job.stop()
-        check()
-
-    job.check = stop_in_the_fourth_update
-    job.wait()
-    assert twin.round(record.id).status == "stopped"
-    twin.resume_round(record.id).wait()
-    resumed = state_of(studio, record.id)
+    round_id = stopped(twin, AVERAGED, 3)
+    twin.resume_round(round_id).wait()
+    resumed = state_of(studio, round_id)
     assert same(resumed.average, whole.average)
     assert same(resumed.adapter, whole.adapter)

@@ -70,27 +70,17 @@ def test_beside_the_reward_only_what_it_does_not_foretell_is_left(studio, answer
         assert each["preference"] == pytest.approx(preference(pair) - float(2 * torch.sigmoid(mean) - 1), abs=1e-4)
 
 
-def test_answers_given_later_do_not_change_a_resumed_round(studio, session, tiny_folder, answered, learned):
+def test_answers_given_later_do_not_change_a_resumed_round(studio, session, tiny_folder, answered, learned, stopped):
     whole = state_of(studio, learned(answered, DIRECT))
     twin = studio.create_session(str(tiny_folder), session.record.prompts, seed=3, sampler=session.record.sampler)
     for pair, choice in zip(twin.next_pairs(len(CHOICES)), CHOICES, strict=True):
         twin.answer(pair.id, choice)
-    job = twin.start_round(DIRECT)
-    record = twin.rounds()[-1]
-    check = job.check
-
-    def stop_in_the_third_update() -> None:
-        if len(studio.store.series(record.id, "kl")) == 2:
-            job.stop()
-        check()
-
-    job.check = stop_in_the_third_update
-    job.wait()
-    assert state_of(studio, record.id).update == 2
+    round_id = stopped(twin, DIRECT, 2)
+    assert state_of(studio, round_id).update == 2
     for pair in twin.next_pairs(4):
         twin.answer(pair.id, "a")
-    twin.resume_round(record.id).wait()
-    resumed = state_of(studio, record.id)
+    twin.resume_round(round_id).wait()
+    resumed = state_of(studio, round_id)
     assert resumed.update == 4
     assert all(torch.equal(resumed.adapter[name], tensor) for name, tensor in whole.adapter.items())
 

@@ -47,28 +47,14 @@ def test_the_same_session_and_seed_learn_the_same_bit_for_bit(studio, session, t
     assert not same(state_of(studio, second).adapter, state_of(studio, other).adapter)
 
 
-def test_a_stopped_and_resumed_round_equals_an_uninterrupted_one(studio, session, tiny_folder, learned):
+def test_a_stopped_and_resumed_round_equals_an_uninterrupted_one(studio, session, tiny_folder, learned, stopped):
     whole = state_of(studio, learned(session, LEARNING))
     twin = studio.create_session(str(tiny_folder), session.record.prompts, seed=3, sampler=session.record.sampler)
-    job = twin.start_round(LEARNING)
-    record = twin.rounds()[-1]
-    calls = 0
-    check = job.check
-
-    def stop_in_the_fourth_update() -> None:
-        nonlocal calls
-        calls += 1
-        if len(studio.store.series(record.id, "kl")) == 3:
-            job.stop()
-        check()
-
-    job.check = stop_in_the_fourth_update
-    job.wait()
-    assert twin.round(record.id).status == "stopped"
-    assert state_of(studio, record.id).update == 3
-    twin.resume_round(record.id).wait()
-    assert twin.round(record.id).status == "done"
-    resumed = state_of(studio, record.id)
+    round_id = stopped(twin, LEARNING, 3)
+    assert state_of(studio, round_id).update == 3
+    twin.resume_round(round_id).wait()
+    assert twin.round(round_id).status == "done"
+    resumed = state_of(studio, round_id)
     assert same(resumed.adapter, whole.adapter)
     assert same(resumed.optimizer, whole.optimizer)
     assert resumed.anchor == whole.anchor
@@ -77,7 +63,7 @@ def test_a_stopped_and_resumed_round_equals_an_uninterrupted_one(studio, session
 REMEMBERING = {"place": "gradient_norm", "rule": "hizoo", "rule_settings": {"smoothing": 0.1}}
 
 
-def test_a_resumed_round_remembers_what_its_estimator_had_learned(studio, session, tiny_folder, learned):
+def test_a_resumed_round_remembers_what_its_estimator_had_learned(studio, session, tiny_folder, learned, stopped):
     """RLR with a learned placement and a running curvature: the memory is in the round's state, and the resumed round goes on from it."""
     config = replace(LEARNING, estimator="rlr", estimator_settings=REMEMBERING, num_updates=4)
     whole = state_of(studio, learned(session, config))
@@ -86,23 +72,13 @@ def test_a_resumed_round_remembers_what_its_estimator_had_learned(studio, sessio
     assert (whole.memory["place/squared_norms"] > 0).sum() >= 2
     assert all(tensor.max() > tensor.min() for tensor in curvatures)
     twin = studio.create_session(str(tiny_folder), session.record.prompts, seed=3, sampler=session.record.sampler)
-    job = twin.start_round(config)
-    record = twin.rounds()[-1]
-    check = job.check
-
-    def stop_in_the_third_update() -> None:
-        if len(studio.store.series(record.id, "kl")) == 2:
-            job.stop()
-        check()
-
-    job.check = stop_in_the_third_update
-    job.wait()
-    halfway = state_of(studio, record.id)
-    assert (twin.round(record.id).status, halfway.update) == ("stopped", 2)
+    round_id = stopped(twin, config, 2)
+    halfway = state_of(studio, round_id)
+    assert halfway.update == 2
     assert not same(halfway.memory, whole.memory)
-    twin.resume_round(record.id).wait()
-    resumed = state_of(studio, record.id)
-    assert (twin.round(record.id).status, resumed.update) == ("done", 4)
+    twin.resume_round(round_id).wait()
+    resumed = state_of(studio, round_id)
+    assert (twin.round(round_id).status, resumed.update) == ("done", 4)
     assert same(resumed.memory, whole.memory)
     assert same(resumed.adapter, whole.adapter)
     assert same(resumed.optimizer, whole.optimizer)
