@@ -34,7 +34,8 @@ def gauges(drift: Drift) -> str:
 
 def _summary(drift: Drift) -> str:
     rings, all_ = len(drift.alarms), len(drift.readings)
-    return f"Against the base model {rings} of {all_} gauges ring." if rings else f"Against the base model no gauge of {all_} rings."
+    known = f"{rings} of {all_} gauges are beyond their limits" if rings else f"all {all_} gauges are within their limits"
+    return f"Compared with the base model, {known}."
 
 
 def _cell(reading: Reading) -> str:
@@ -50,4 +51,5 @@ def _change(reading: Reading) -> str:
     if GAUGES[reading.gauge].is_exact:
         return charts.figure_text(reading.now)
     error = f" ± {100 * reading.error:.0f}" if isfinite(reading.error) else ""
-    return f"{100 * reading.change:+.0f}{error}%".replace("-", "−")
+    percent = round(100 * reading.change)
+    return f"{f'{percent:+d}' if percent else '0'}{error}%".replace("-", "−")

@@ -232,11 +232,13 @@ def test_an_alarm_says_what_rings_and_offers_both_ways_on():
 
 def test_the_gauges_show_value_change_and_state():
     page = Page(drift.gauges(DRIFT))
-    assert "1 of 2 gauges ring." in page.text
     assert "Colour strength+80 ± 5% rings0.2 → 0.36" in page.text
     assert "Adapter norm1.50 → 1.5" in page.text
     quiet = Page(drift.gauges(QUIET_DRIFT))
-    assert "no gauge of 2 rings." in quiet.text
+    assert "all 2 gauges are within their limits." in quiet.text
+    assert "1 of 2 gauges are beyond their limits." in page.text
+    still = Drift((read("contrast", 0.2, 0.2, (-0.001, 0.001), 0.5, 2.0),))
+    assert "Contrast0 ± 0%" in Page(drift.gauges(still)).text
     assert not [tag for tag in quiet.all("span") if tag.get("class") == "tag bad"]
 
 
