@@ -53,14 +53,18 @@ class Job:
     def check(self) -> None:
         """Called by the work at every denoising step: waits while paused, raises Cancelled once a stop was asked for."""
         with self._changed:
-            began = self._clock()
-            while self._pause_asked and not self._stop_asked:
-                self._become("paused")
-                self._changed.wait()
-            self._paused_seconds += self._clock() - began
+            if self._pause_asked and not self._stop_asked:
+                self._wait()
             if self._stop_asked:
                 raise Cancelled
             self._become("running")
+
+    def _wait(self) -> None:
+        began = self._clock()
+        while self._pause_asked and not self._stop_asked:
+            self._become("paused")
+            self._changed.wait()
+        self._paused_seconds += self._clock() - began
 
     def at_work(self) -> float:
         """A clock in seconds that stands still while the job is paused; for the work alone."""
