@@ -487,7 +487,8 @@ class Session:
             self._studio.engine().make_samples(self.record, base, REFERENCE, prompts, list(range(REFERENCE_PICTURES)), job.check)
 
     def _last_event(self, kind: str) -> Any:  # noqa: ANN401 - a JSON payload
-        return next((event.payload for event in reversed(self._store.events(self.id, kinds=(kind,)))), None)
+        last = self._store.last_event(self.id, kind)
+        return last.payload if last else None
 
     # Rounds
 

@@ -24,6 +24,7 @@ from torch import Tensor
 from rlr_core.chain import Condition, DenoisingChain
 from rlr_core.estimators.accumulate import mean_gradient, weighted_sum
 from rlr_core.estimators.estimate import Gradient
+from rlr_core.estimators.ppo import clipped_surrogate
 from rlr_core.estimators.replay import replay_mean
 from rlr_core.sampling import Trajectory
 
@@ -118,7 +119,7 @@ class AnswerTerm:
             mean = replay_mean(chain, part, first, step + 1)
             plus, minus = twin_ratios(mean, part, step, chain.std(step))
             ratios.append(torch.cat([plus, minus]).detach())
-            return (_surrogate(plus, halves[rows]) + _surrogate(minus, -halves[rows])) / 2
+            return (clipped_surrogate(plus, halves[rows], CLIP_RANGE) + clipped_surrogate(minus, -halves[rows], CLIP_RANGE)) / 2
 
         gradient = mean_gradient(chain.parameters(), objective, len(pairs), MICRO_BATCH)
         return gradient, torch.cat(ratios)
@@ -130,10 +131,6 @@ def twin_ratios(mean: Tensor, trajectory: Trajectory, step: int, std: float) -> 
     moved = (mean - (trajectory.states[step + 1] - std * noise)) / std
     along, squared = ((factor * moved).flatten(1).sum(1) for factor in (noise, moved))
     return (along - squared / 2).exp(), (-along - squared / 2).exp()
-
-
-def _surrogate(ratio: Tensor, advantage: Tensor) -> Tensor:
-    return torch.minimum(ratio * advantage, ratio.clamp(1 - CLIP_RANGE, 1 + CLIP_RANGE) * advantage)
 
 
 def effective_share(ratios: Tensor) -> float:

@@ -76,8 +76,7 @@ class PPO:
             def objective(rows: list[int]) -> Tensor:
                 part = trajectory.select(rows)
                 ratio = likelihood_ratio(replay_mean(chain, part, step, step + 1), part, step, chain.std(step))
-                clipped = ratio.clamp(1 - self._settings.clip_range, 1 + self._settings.clip_range)
-                return torch.minimum(ratio * advantage[rows], clipped * advantage[rows])
+                return clipped_surrogate(ratio, advantage[rows], self._settings.clip_range)
 
             return mean_gradient(chain.parameters(), objective, len(trajectory), self._settings.micro_batch_size)
 
@@ -91,3 +90,8 @@ def likelihood_ratio(mean: Tensor, trajectory: Trajectory, step: int, std: float
     """
     residual = (trajectory.states[step + 1] - mean) / std
     return ((trajectory.noises[step].square() - residual.square()).flatten(1).sum(1) / 2).exp()
+
+
+def clipped_surrogate(ratio: Tensor, advantage: Tensor, clip_range: float) -> Tensor:
+    """min( r A, clip(r, 1 - eps, 1 + eps) A ) of ratios and advantages, shape (B,) each; eps the clip range."""
+    return torch.minimum(ratio * advantage, ratio.clamp(1 - clip_range, 1 + clip_range) * advantage)

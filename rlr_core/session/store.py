@@ -427,6 +427,11 @@ class Store:
         sql = f"SELECT * FROM events WHERE session_id = ? AND id > ? AND kind IN ({places}) ORDER BY id"
         return records(EventRecord, self._all(sql, session_id, since, *kinds))
 
+    def last_event(self, session_id: str, kind: str) -> EventRecord | None:
+        """The session's last event of this kind."""
+        found = self._all("SELECT * FROM events WHERE session_id = ? AND kind = ? ORDER BY id DESC LIMIT 1", session_id, kind)
+        return next(iter(records(EventRecord, found)), None)
+
     # Reading
 
     def _all(self, sql: str, *values: object) -> list[sqlite3.Row]:

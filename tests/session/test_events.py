@@ -51,6 +51,17 @@ def test_events_can_be_asked_for_by_kind(store, session):
     assert store.events(session.id, kinds=()) == ()
 
 
+def test_the_last_event_of_a_kind(store, session):
+    assert store.last_event(session.id, "pairs_ready") is None
+    for ready in ("p", "q"):
+        store.report(session.id, events.PairsReady((ready,)))
+    store.report(session.id, events.Failed("Pictures", "No."))
+    last = store.last_event(session.id, "pairs_ready")
+    assert last is not None
+    assert last.payload["pair_ids"] == ["q"]
+    assert last == store.events(session.id, kinds=("pairs_ready",))[-1]
+
+
 FAILED_PAIRS, FAILED_TASTE = events.Failed(events.ASKING, "No model."), events.Failed(events.FITTING, "No disk.")
 
 
