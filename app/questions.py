@@ -43,7 +43,7 @@ class QuestionDesk:
         if answered // LEARN_EVERY > answered_before // LEARN_EVERY:
             session.refresh_taste()
         ahead = _number(sent.get("ahead"))
-        failure = self._prepare(session, ahead, bool(sent.get("retry")))
+        failure = self._prepare(session, bool(sent.get("retry")))
         return {
             "done": [press.id for press in presses],
             "questions": [_question(pair) for pair in _next(session, ahead, sent.get("shown"))],
@@ -53,12 +53,12 @@ class QuestionDesk:
             "waiting": self._waiting(),
         }
 
-    def _prepare(self, session: Session, ahead: int, retries: bool) -> str:
+    def _prepare(self, session: Session, retries: bool) -> str:
         """See to further questions. If the last attempt failed, say why instead, until somebody wants to try again."""
         job = self._jobs.get(session.id)
         if job is not None and job.state == "failed" and not retries:
             return job.error or ""
-        self._jobs[session.id] = session.prepare_pairs(max(ahead, POOL))
+        self._jobs[session.id] = session.prepare_pairs(POOL)
         return ""
 
     def _waiting(self) -> str:

@@ -13,15 +13,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
+from statistics import fmean
 
+from benchmarks.taste import RATER_FOLDERS
 from rlr_core.command import HELD_OUT_PROMPTS, SIMULATE_DEFAULTS
 from rlr_core.config import ANSWERS, BOTH, REWARD
 from rlr_core.preference.rater import Rater, load_rater
 from rlr_core.simulation import simulate
 from rlr_core.studio import Studio
 
-REPOSITORY = Path(__file__).parent.parent
-RATER_FOLDERS = (REPOSITORY / "assets" / "raters", REPOSITORY / "tests" / "preference" / "raters")
 TASTES = (
     "warm_colours",
     "large_object",
@@ -89,11 +89,6 @@ def run(taste: str, answers: int, learns_from: str, pool: int, seed: int) -> Cel
     )
 
 
-def mean(values: Sequence[float]) -> float:
-    """The mean; not a number if there are none."""
-    return sum(values) / len(values) if values else float("nan")
-
-
 def table(cells: Sequence[Cell]) -> str:
     """A line a taste: the seeds' mean win rate and their range, in a column a number of answers and way of learning."""
     columns = list(dict.fromkeys(cell.way for cell in cells))
@@ -103,12 +98,12 @@ def table(cells: Sequence[Cell]) -> str:
         row = [taste]
         for way in columns:
             rates = [cell.win_rate for cell in cells if (cell.taste, cell.way) == (taste, way)]
-            row.append(f"{mean(rates):.2f} ({min(rates):.2f} … {max(rates):.2f})" if rates else "–")
+            row.append(f"{fmean(rates):.2f} ({min(rates):.2f} … {max(rates):.2f})" if rates else "–")
         rows.append(row)
     means = [[cell.win_rate for cell in cells if cell.way == column] for column in columns]
     seconds = [[cell.seconds for cell in cells if cell.way == column] for column in columns]
-    rows.append(["mean", *(f"{mean(rates):.2f}" for rates in means)])
-    rows.append(["seconds", *(f"{mean(each):.0f}" for each in seconds)])
+    rows.append(["mean", *(f"{fmean(rates):.2f}" for rates in means)])
+    rows.append(["seconds", *(f"{fmean(each):.0f}" for each in seconds)])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
@@ -118,7 +113,7 @@ def answers_needed(cells: Sequence[Cell]) -> str:
     for taste, way, pool in dict.fromkeys((cell.taste, cell.learns_from, cell.pool) for cell in cells):
         own = [cell for cell in cells if (cell.taste, cell.learns_from, cell.pool) == (taste, way, pool)]
         counts = sorted({cell.answers for cell in own})
-        reached = [count for count in counts if mean([cell.win_rate for cell in own if cell.answers == count]) >= WON]
+        reached = [count for count in counts if fmean([cell.win_rate for cell in own if cell.answers == count]) >= WON]
         lines.append(f"{taste}, {way}, pool {pool}: {f'{reached[0]} answers' if reached else f'not with {counts[-1]}'}")
     return "\n".join(lines)
 
