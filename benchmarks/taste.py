@@ -24,7 +24,7 @@ from rlr_core.paths import assets_folder
 from rlr_core.preference.calibration import Reliability, reliability
 from rlr_core.preference.evidence import Answer, Evidence, Ranking, Stars, Thumb
 from rlr_core.preference.features import FeatureEncoder
-from rlr_core.preference.questions import next_question
+from rlr_core.preference.questions import order_of_asking
 from rlr_core.preference.rater import Rater, informative, load_rater
 from rlr_core.preference.taste import Taste, fit_taste
 from rlr_core.rng import generator
@@ -105,8 +105,8 @@ def fit_speed(say: Callable[[str], None]) -> None:
     a, b = features[:NUM_CANDIDATES], features[NUM_CANDIDATES : 2 * NUM_CANDIDATES]
     started = time.process_time()
     for number in range(REPETITIONS):
-        next_question(taste, a, b, 0, generator(0, "question", number), random_share=0.0)
-    say(f"next of {NUM_CANDIDATES} questions      {(time.process_time() - started) / REPETITIONS * 1000:6.1f} ms")
+        order_of_asking(taste, a, b, generator(0, "question", number))
+    say(f"order of {NUM_CANDIDATES} questions     {(time.process_time() - started) / REPETITIONS * 1000:6.1f} ms")
     torch.set_num_threads(threads)
 
 

@@ -38,7 +38,7 @@ from rlr_core.plugin import Plugin, find
 from rlr_core.preference.clip import ClipEncoder
 from rlr_core.preference.evidence import Answer, Evidence, Outcome, Ranking, Stars, Thumb, Upload
 from rlr_core.preference.features import FeatureEncoder
-from rlr_core.preference.questions import order_of_asking
+from rlr_core.preference.questions import Repeats, answers_wanted, due_repeat, order_of_asking, repeats
 from rlr_core.preference.taste import Taste, fit_taste
 from rlr_core.rewarding import measure
 from rlr_core.rewards.registry import check_reward, make_reward
@@ -66,6 +66,7 @@ AUTOMATIC_CHOICES: dict[bool, tuple[str, dict[str, Any]]] = {
 }
 # Pairs are made in aligned groups that share an interface, so that a group is one batch.
 PAIR_GROUP = 4
+REPEAT_WITHIN = 5  # a repeat is one of the next few questions
 SAMPLING_BATCH = 16
 # Prompts that a picture's match with its own is compared with; more would say no more.
 PROMPTS_COMPARED = 32
@@ -235,7 +236,9 @@ class Engine:
         ids = list(dict.fromkeys(references + rated + [upload.image_id for upload in uploads]))
         row, features = {image: number for number, image in enumerate(ids)}, self.encode(ids)
         # A question's picture a is the one on the left.
-        evidence: list[Evidence] = [Answer(row[pair.image_a], row[pair.image_b], cast(Outcome, pair.choice), left="a") for pair in pairs]
+        evidence: list[Evidence] = [
+            Answer(row[pair.image_a], row[pair.image_b], cast(Outcome, pair.choice), left="a", rater=pair.rater) for pair in pairs
+        ]
         evidence += [rating_evidence(rating, [row[image] for image in rating.image_ids]) for rating in ratings]
         evidence += [Upload(row[upload.image_id], upload.liked) for upload in uploads]
         return fit_taste(features, evidence, features[[row[image] for image in references]])
@@ -251,10 +254,35 @@ class Engine:
         return torch.cat(rows) if rows else self._features(torch.ones(1, 3, 8, 8, device=self._device))[:0].cpu()
 
     def rank_pairs(self, session: SessionRecord, taste: Taste, pairs: Sequence[PairRecord]) -> tuple[str, ...]:
-        """The ids of questions in the order in which to ask them; it follows from the taste, the questions and the session's seed."""
-        a, b = self.encode([pair.image_a for pair in pairs]), self.encode([pair.image_b for pair in pairs])
-        order = order_of_asking(taste, a, b, generator(session.seed, "ranking", taste.num_answers))
-        return tuple(pairs[number].id for number in order)
+        """The ids of questions in the order in which to ask them; it follows from the taste, the questions and the session's seed.
+
+        A repeat tells nothing new of the taste, so it comes soon for its own sake, but not at once.
+        """
+        draws, new = generator(session.seed, "ranking", taste.num_answers), [pair for pair in pairs if not pair.repeats]
+        ranked = [new[number].id for number in order_of_asking(taste, *self._sides(new), draws)]
+        for repeat in (pair for pair in pairs if pair.repeats):
+            ranked.insert(int(torch.randint(1, REPEAT_WITHIN, (), generator=draws)), repeat.id)
+        return tuple(ranked)
+
+    def answers_wanted(self, taste: Taste, pairs: Sequence[PairRecord]) -> int | None:
+        """How many more answers to questions like these would help; None without questions."""
+        return answers_wanted(taste, *self._sides(pairs)).wanted if pairs else None
+
+    def _sides(self, pairs: Sequence[PairRecord]) -> tuple[Tensor, Tensor]:
+        return self.encode([pair.image_a for pair in pairs]), self.encode([pair.image_b for pair in pairs])
+
+    def repeats(self, session: SessionRecord) -> Repeats:
+        """How the session's questions that came again were answered."""
+        return repeats(self._store.pairs(session.id))
+
+    def repeat_due(self, session: SessionRecord) -> PairRecord | None:
+        """The answered question of the current round that is to come again; None if none is due or one waits already."""
+        pairs = {pair.id: pair for pair in self._store.pairs(session.id) if pair.round_id == session.current_round_id}
+        if any(pair.repeats and pair.is_open for pair in pairs.values()):
+            return None
+        answers = [answer for answer in self._store.answers(session.id) if answer.pair_id in pairs and not answer.undone]
+        last = {answer.pair_id: answer.id for answer in answers}
+        return due_repeat([pairs[pair_id] for pair_id in sorted(last, key=last.__getitem__)], generator(session.seed, "repeat", len(last)))
 
     # Rounds
 
@@ -377,7 +405,7 @@ class Engine:
             plus, minus = ([pair.image_a if pair.is_a_plus is side else pair.image_b for pair in pairs] for side in (True, False))
             foretold = 2 * torch.sigmoid(taste.difference(self.encode(plus), self.encode(minus))[0]) - 1
         return [
-            AnsweredPair(pair.id, pair.prompt, pair.step, preference(pair) - guess)
+            AnsweredPair(pair.origin, pair.prompt, pair.step, preference(pair) - guess)
             for pair, guess in zip(pairs, foretold.tolist(), strict=True)
         ]
 
@@ -487,8 +515,8 @@ def preference(pair: PairRecord) -> float:
 def rating_evidence(rating: RatingRecord, rows: Sequence[int]) -> Evidence:
     """A kept rating as the taste reads it; `rows` are its pictures'."""
     if rating.kind == "order":
-        return Ranking(tuple(rows), rating.value)
-    return Stars(rows[0], rating.value) if rating.kind == "stars" else Thumb(rows[0], bool(rating.value))
+        return Ranking(tuple(rows), rating.value, rating.rater)
+    return Stars(rows[0], rating.value, rating.rater) if rating.kind == "stars" else Thumb(rows[0], bool(rating.value), rating.rater)
 
 
 def reward_per_answer(taste: Taste) -> float:

@@ -7,11 +7,12 @@ import importlib
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from rlr_core.advice import advice
 from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig, from_mapping, validate
 from rlr_core.drift import Drift
 from rlr_core.errors import Cancelled, RLRError
@@ -35,6 +36,7 @@ from rlr_core.session.events import (
     standing_failures,
 )
 from rlr_core.session.records import (
+    ME,
     PREVIEW,
     REFERENCE,
     Choice,
@@ -79,6 +81,7 @@ class TasteSummary:
         num_ratings: thumbs, stars and orders.
         agreement_held_out: share of answers that a taste fitted without them foretells; None before there are enough.
         is_stale: there are answers, ratings or uploads that it does not know yet.
+        advice: whether to go on answering; empty before the first fit.
     """
 
     num_answers: int
@@ -87,6 +90,7 @@ class TasteSummary:
     num_ratings: int
     agreement_held_out: float | None
     is_stale: bool
+    advice: str = ""
 
     @property
     def is_empty(self) -> bool:
@@ -378,11 +382,11 @@ class Session:
         pairs = self._store.open_pairs(self.id, self.record.current_round_id)
         return tuple(sorted(pairs, key=lambda pair: places.get(pair.id, len(places))))[:limit]
 
-    def answer(self, pair_id: str, choice: Choice, press_id: str | None = None) -> None:
+    def answer(self, pair_id: str, choice: Choice, press_id: str | None = None, rater: str = ME) -> None:
         """Answer a question of this session; the same press counts once however often it arrives."""
         if self._store.pair(pair_id).session_id != self.id:
             raise RLRError(f"The question '{pair_id}' belongs to another session: answer one of this session's.")
-        self._store.answer(pair_id, choice, press_id)
+        self._store.answer(pair_id, choice, press_id, rater)
 
     def undo_answer(self, press_id: str | None = None) -> str | None:
         """Take the last answer back; its question is open again, and its id is returned. The same press counts once, as for an answer."""
@@ -395,20 +399,22 @@ class Session:
 
     # Ratings
 
-    def rate_thumb(self, image_id: str, up: bool, press_id: str | None = None) -> RatingRecord:
+    def rate_thumb(self, image_id: str, up: bool, press_id: str | None = None, rater: str = ME) -> RatingRecord:
         """Say that a picture of this session is good or bad. The last word on a picture counts; the same press counts once."""
-        return self._store.rate(self.id, "thumb", (image_id,), up, press_id)
+        return self._store.rate(self.id, "thumb", (image_id,), up, press_id, rater)
 
-    def rate_stars(self, image_id: str, stars: int, press_id: str | None = None) -> RatingRecord:
+    def rate_stars(self, image_id: str, stars: int, press_id: str | None = None, rater: str = ME) -> RatingRecord:
         """Give a picture of this session 1 to 5 stars, in the same way."""
-        return self._store.rate(self.id, "stars", (image_id,), stars, press_id)
+        return self._store.rate(self.id, "stars", (image_id,), stars, press_id, rater)
 
-    def rate_order(self, image_ids: Sequence[str], num_ordered: int | None = None, press_id: str | None = None) -> RatingRecord:
+    def rate_order(
+        self, image_ids: Sequence[str], num_ordered: int | None = None, press_id: str | None = None, rater: str = ME
+    ) -> RatingRecord:
         """Put pictures of this session in order, from the best down, in the same way.
 
         Only the first `num_ordered` are in order, each better than all the rest: 1 for the best of several; None for all.
         """
-        return self._store.rate(self.id, "order", image_ids, len(image_ids) if num_ordered is None else num_ordered, press_id)
+        return self._store.rate(self.id, "order", image_ids, len(image_ids) if num_ordered is None else num_ordered, press_id, rater)
 
     def undo_rating(self, press_id: str | None = None) -> RatingRecord | None:
         """Take the last rating back and return it; None if there is none. The same press counts once."""
@@ -439,22 +445,22 @@ class Session:
 
     def taste(self) -> TasteSummary:
         """What is known of the taste; `refresh_taste` brings it up to date."""
-        uploads, fitted = self.uploads(), self._last_event("taste_fitted")
-        last = from_payload("taste_fitted", fitted) if fitted else None
-        agreement = last.agreement_held_out if isinstance(last, TasteFitted) else None
+        uploads, payload = self.uploads(), self._last_event("taste_fitted")
+        event = from_payload("taste_fitted", payload) if payload else None
+        fitted = event if isinstance(event, TasteFitted) else None
         return TasteSummary(
             self.num_answers(),
             len(uploads),
             sum(upload.liked for upload in uploads),
             len(self.ratings()),
-            agreement,
-            is_stale=last != self._said(agreement),
+            fitted.agreement_held_out if fitted else None,
+            is_stale=fitted is None or fitted.heard != self._heard(),
+            advice=advice(fitted) if fitted else "",
         )
 
-    def _said(self, agreement: float | None) -> TasteFitted:
-        """What a fit to all that has been said so far would report."""
-        counts = self._store.pair_counts(self.id).answered, len(self.uploads())
-        return TasteFitted(*counts, agreement, self._store.num_rating_changes(self.id))
+    def _heard(self) -> tuple[int, int, int]:
+        """What has been said so far, in numbers that change with every word."""
+        return self.num_answers(), len(self.uploads()), self._store.num_rating_changes(self.id)
 
     def refresh_taste(self) -> None:
         """Fit the taste in the background if answers have come since."""
@@ -465,13 +471,27 @@ class Session:
 
     def _fit_taste(self, job: Job) -> "Taste":
         job.check()
-        said = self._said(None)
+        engine, (num_answers, num_uploads, num_rating_changes) = self._studio.engine(), self._heard()
         self._make_references(job)
-        fitted = self._studio.engine().fit_taste(self.record)
-        self._store.report(self.id, replace(said, agreement_held_out=fitted.agreement_held_out))
+        fitted, repeated = engine.fit_taste(self.record), engine.repeats(self.record)
+        again = engine.repeat_due(self.record)
+        if again is not None:
+            self._store.repeat_pair(again.id)
         waiting = self._store.open_pairs(self.id, self.record.current_round_id)
+        self._store.report(
+            self.id,
+            TasteFitted(
+                num_answers,
+                num_uploads,
+                fitted.agreement_held_out,
+                num_rating_changes,
+                engine.answers_wanted(fitted, waiting),
+                repeated.count,
+                repeated.same,
+            ),
+        )
         if len(waiting) > 1:
-            self._store.report(self.id, PairsRanked(self._studio.engine().rank_pairs(self.record, fitted, waiting)))
+            self._store.report(self.id, PairsRanked(engine.rank_pairs(self.record, fitted, waiting)))
         return fitted
 
     def learn_taste(self) -> None:

@@ -74,4 +74,4 @@ def learned(studio: Studio, session: Session) -> str:
     """What is known of the taste."""
     summary = session.taste()
     failure = session.failures().get(FITTING)
-    return taste.taste(summary.sentence, summary.is_empty, summary.agreement_held_out, failure)
+    return taste.taste(summary.sentence, summary.is_empty, summary.agreement_held_out, failure, summary.advice)

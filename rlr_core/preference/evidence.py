@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from rlr_core.errors import RLRError
+from rlr_core.session.records import ME
 
 Outcome = Literal["a", "b", "tie", "both_bad"]
 Side = Literal["a", "b"]
 
-ME = "me"  # who answers where nobody else is named
 MOST_STARS = 5
 
 

@@ -3,31 +3,19 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from rlr_core.errors import RLRError
-from rlr_core.preference.evidence import Answer
 from rlr_core.preference.taste import Taste, quadrature
-from rlr_core.verdict import wilson_interval
+from rlr_core.session.records import PairRecord
 
 RANDOM_SHARE = 0.2
 REPEAT_SHARE = 0.05
 RECENT_QUESTIONS = 8  # a person would recognise these; none of them is repeated
 WANTED_FALL = 0.2
-
-Reason = Literal["information", "random", "repeat"]
-
-
-@dataclass(frozen=True)
-class NextQuestion:
-    """What to ask: `index` counts the candidates, or the questions asked before if the reason is "repeat"."""
-
-    reason: Reason
-    index: int
 
 
 @dataclass(frozen=True)
@@ -46,36 +34,36 @@ class AnswersWanted:
     share: float
     wanted: int
 
-    @property
-    def sentence(self) -> str:
-        """In words."""
-        return f"About {self.wanted} more answers would make what is known of your taste {self.share:.0%} more certain."
-
 
 @dataclass(frozen=True)
 class Repeats:
-    """How questions that came again were answered: `same` of `count` as the time before."""
+    """How questions that came again were answered: `same` of `count` as the time before; half of them is what guessing would give."""
 
     count: int
     same: int
 
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Wilson 95 % interval of the share; one half is what answers without an opinion would give."""
-        return wilson_interval(self.same, self.count)
+
+def repeats(pairs: Sequence[PairRecord]) -> Repeats:
+    """Compare each decided answer to a question that came again with the same rater's answer to it the time before; in any order."""
+    first = {(pair.id, pair.rater): pair.preferred for pair in pairs if pair.preferred}
+    again = [pair for pair in pairs if pair.repeats and pair.preferred and (pair.repeats, pair.rater) in first]
+    return Repeats(len(again), sum(pair.preferred == first[pair.origin, pair.rater] for pair in again))
 
 
-def repeats(answers: Sequence[Answer]) -> Repeats:
-    """Compare each decided answer with the rater's last one to the same two pictures, whichever was called a; `answers` in order."""
-    winners: dict[tuple[str, frozenset[int]], int] = {}
-    count = same = 0
-    for answer in answers:
-        if answer.outcome in ("a", "b"):
-            question, winner = (answer.rater, frozenset(answer.pictures)), answer.a if answer.outcome == "a" else answer.b
-            count += question in winners
-            same += winners.get(question) == winner
-            winners[question] = winner
-    return Repeats(count, same)
+def due_repeat(asked: Sequence[PairRecord], draws: torch.Generator, share: float = REPEAT_SHARE) -> PairRecord | None:
+    """The question to ask once more, without a word, so that `repeats` can tell how consistent the answers are; None if none is due.
+
+    Repeats are this share of the questions. The last eight never come again, nor does one that has done so.
+
+    Args:
+        asked: the questions asked so far, repeats among them, in the order of their answers.
+        draws: one number is drawn from it if a repeat is due.
+    """
+    repeated = {pair.repeats for pair in asked if pair.repeats}
+    old = [pair for pair in asked[:-RECENT_QUESTIONS] if pair.preferred and not pair.repeats and pair.id not in repeated]
+    if len(repeated) >= int(share * len(asked)) or not old:
+        return None
+    return old[int(torch.randint(len(old), (), generator=draws))]
 
 
 def expected_information(taste: Taste, features_a: Tensor, features_b: Tensor) -> Tensor:
@@ -91,44 +79,6 @@ def expected_information(taste: Taste, features_a: Tensor, features_b: Tensor) -
 def _binary_entropy(logits: Tensor) -> Tensor:
     """Entropy in nats of a coin whose heads have these log-odds: softplus(l) - l sigmoid(l)."""
     return F.softplus(logits) - logits * torch.sigmoid(logits)
-
-
-def next_question(  # noqa: PLR0913 - the candidates, the past, and the two shares
-    taste: Taste | None,
-    features_a: Tensor,
-    features_b: Tensor,
-    num_asked: int,
-    draws: torch.Generator,
-    random_share: float = RANDOM_SHARE,
-    repeat_share: float = REPEAT_SHARE,
-) -> NextQuestion:
-    """Choose among candidates the one whose answer is expected to tell most; now and then another, so that nothing stays unseen.
-
-    With probability `repeat_share` an earlier question comes again, without a word: `repeats` tells how consistent the answers are. The
-    last eight are never repeated; while there are no others, none is. With probability `random_share` any candidate is chosen.
-
-    Args:
-        taste: what is known; None before the first answer, where every choice is random.
-        features_a, features_b: the two pictures of each candidate, shape (N, F), N >= 1.
-        num_asked: how many questions have been asked.
-        draws: two numbers are drawn from it, whatever is chosen.
-
-    Raises:
-        RLRError: if there is no candidate, or the shares are no probabilities.
-    """
-    _check_candidates(features_a)
-    if min(random_share, repeat_share) < 0 or random_share + repeat_share > 1:
-        raise RLRError(
-            f"random_share = {random_share:g} and repeat_share = {repeat_share:g}: they are probabilities of two things that exclude each "
-            "other; make them 0 or more, and 1 or less together."
-        )
-    kind, place = torch.rand(2, generator=draws, dtype=torch.float64).tolist()
-    num_old = max(num_asked - RECENT_QUESTIONS, 0)
-    if kind < repeat_share and num_old:
-        return NextQuestion("repeat", int(place * num_old))
-    if taste is None or repeat_share <= kind < repeat_share + random_share:
-        return NextQuestion("random", int(place * len(features_a)))
-    return NextQuestion("information", int(expected_information(taste, features_a, features_b).argmax()))
 
 
 def order_of_asking(

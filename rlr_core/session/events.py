@@ -105,15 +105,28 @@ class PicturesReady:
 
 @dataclass(frozen=True)
 class TasteFitted:
-    """The taste was fitted to so many answers and uploads; `agreement_held_out` is None while they are too few to tell.
+    """The taste was fitted.
 
-    `num_rating_changes` counts how often a rating had been given or taken back.
+    Attributes:
+        num_answers, num_uploads: what it was fitted to.
+        agreement_held_out: share of the answers kept from it that it foretells; None while they are too few to tell.
+        num_rating_changes: how often a rating had been given or taken back.
+        answers_wanted: how many more answers would lower its uncertainty by a fifth; None while no question waits.
+        num_repeated, num_same: how many questions came again, and how many were then answered as before.
     """
 
     num_answers: int
     num_uploads: int
     agreement_held_out: float | None
     num_rating_changes: int = 0
+    answers_wanted: int | None = None
+    num_repeated: int = 0
+    num_same: int = 0
+
+    @property
+    def heard(self) -> tuple[int, int, int]:
+        """What had been said when it was fitted, in numbers that change with every word."""
+        return self.num_answers, self.num_uploads, self.num_rating_changes
 
 
 @dataclass(frozen=True)

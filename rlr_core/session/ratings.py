@@ -3,8 +3,21 @@
 from collections.abc import Sequence
 from typing import get_args
 
+from rlr_core.errors import RLRError
 from rlr_core.preference.evidence import order_problem, stars_problem
 from rlr_core.session.records import RatingKind
+
+MAX_RATER_CHARACTERS = 40
+
+
+def checked_rater(rater: str) -> str:
+    """The rater's name if it can be one: printable, neither empty nor long."""
+    if not 0 < len(rater) <= MAX_RATER_CHARACTERS or not rater.isprintable() or rater != rater.strip():
+        raise RLRError(
+            f"A rater called {rater[:MAX_RATER_CHARACTERS]!r} ({len(rater)} characters) cannot be kept: give a name of 1 to "
+            f"{MAX_RATER_CHARACTERS} printable characters, without space around it."
+        )
+    return rater
 
 
 def rating_problem(kind: RatingKind, image_ids: Sequence[str], value: int) -> str | None:

@@ -12,6 +12,7 @@ from rlr_core.errors import RLRError
 # Purposes of samples, beside "before <round id>" and "after <round id>".
 PREVIEW, REFERENCE, ROUND_ZERO = "preview", "reference", "round zero"
 Choice = Literal["a", "b", "tie", "both_bad", "skip"]
+ME = "me"  # who answers and rates where nobody else is named
 RatingKind = Literal["thumb", "stars", "order"]
 RoundStatus = Literal["queued", "running", "done", "budget_spent", "stopped", "failed", "drifted", "returned", "interrupted"]
 
@@ -50,11 +51,14 @@ class PairRecord:
 
     Attributes:
         round_id: the round whose adapter made the pictures.
-        number: counts the session's pairs from 0; the pair's random draws follow from it.
+        number: counts the session's pairs from 0; the pair's random draws follow from it. Repeats have none of their own and count down
+            from -1.
         image_a, image_b: the pictures on the left and on the right.
         is_a_plus: the left picture ends the stored trajectory; the right one is then its twin.
         step: the interface, i.e. the step at which the twins part.
+        repeats: the earlier question that comes again, its sides swapped; None for a new one.
         choice: the valid answer, None while the question is open. Written by `Store.answer`, never with the pair.
+        rater: who gave it.
     """
 
     session_id: str
@@ -67,12 +71,24 @@ class PairRecord:
     step: int
     id: str = field(default_factory=new_id)
     created_at: float = field(default_factory=time.time)
+    repeats: str | None = None
     choice: Choice | None = None
+    rater: str = ME
 
     @property
     def is_open(self) -> bool:
         """Nobody has answered, or the answer was undone."""
         return self.choice is None
+
+    @property
+    def origin(self) -> str:
+        """The id of the question that was made with these pictures: its own, or that of the one it repeats."""
+        return self.repeats or self.id
+
+    @property
+    def preferred(self) -> str | None:
+        """The picture that was chosen; None without a choice between the two."""
+        return {"a": self.image_a, "b": self.image_b}.get(self.choice or "")
 
 
 @dataclass(frozen=True)
@@ -83,6 +99,7 @@ class AnswerRecord:
     session_id: str
     pair_id: str
     choice: Choice
+    rater: str
     created_at: float
     undone: bool
 
@@ -101,6 +118,7 @@ class RatingRecord:
     kind: RatingKind
     image_ids: tuple[str, ...]
     value: int
+    rater: str
     created_at: float
     undone: bool
 

@@ -69,4 +69,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             AS subject,
             id IN (SELECT rating_id FROM undone_ratings) AS undone FROM ratings""",
     ),
+    (
+        "ALTER TABLE pairs ADD COLUMN repeats TEXT REFERENCES pairs (id)",
+        "ALTER TABLE answers ADD COLUMN rater TEXT NOT NULL DEFAULT 'me'",
+        "ALTER TABLE ratings ADD COLUMN rater TEXT NOT NULL DEFAULT 'me'",
+        "DROP VIEW all_pairs",
+        """CREATE VIEW all_pairs AS SELECT pairs.*, valid.choice, COALESCE(valid.rater, 'me') AS rater FROM pairs LEFT JOIN answers AS valid
+            ON valid.id = (SELECT MAX(id) FROM all_answers WHERE pair_id = pairs.id AND NOT undone)""",
+    ),
 )

@@ -19,8 +19,9 @@ from rlr_core.session.database import Database
 from rlr_core.session.events import EVENTS, Event, RoundQueued, to_payload
 from rlr_core.session.files import checked_name, explained, write_atomically
 from rlr_core.session.heartbeat import WorkspaceLock
-from rlr_core.session.ratings import rating_problem
+from rlr_core.session.ratings import checked_rater, rating_problem
 from rlr_core.session.records import (
+    ME,
     AnswerRecord,
     Choice,
     EventRecord,
@@ -217,7 +218,26 @@ class Store:
     def add_pair(self, pair: PairRecord) -> None:
         """Keep a new question; its pictures are already kept."""
         with self._database.write() as connection:
-            insert(connection, "pairs", **{name: value for name, value in vars(pair).items() if name != "choice"})
+            insert(connection, "pairs", **{name: value for name, value in vars(pair).items() if name not in ("choice", "rater")})
+
+    def repeat_pair(self, pair_id: str) -> PairRecord:
+        """Ask a question once more as a new one, its sides swapped."""
+        with self._database.write():
+            pair = self.pair(pair_id)
+            lowest = self._all("SELECT MIN(MIN(number), 0) AS number FROM pairs WHERE session_id = ?", pair.session_id)[0]["number"]
+            again = PairRecord(
+                session_id=pair.session_id,
+                round_id=pair.round_id,
+                number=lowest - 1,
+                prompt=pair.prompt,
+                image_a=pair.image_b,
+                image_b=pair.image_a,
+                is_a_plus=not pair.is_a_plus,
+                step=pair.step,
+                repeats=pair.origin,
+            )
+            self.add_pair(again)
+        return again
 
     def pair(self, pair_id: str) -> PairRecord:
         """The pair called so."""
@@ -244,23 +264,23 @@ class Store:
 
     # Answers
 
-    def answer(self, pair_id: str, choice: Choice, press_id: str | None = None) -> AnswerRecord:
-        """Keep an answer; another one replaces it as the valid one, the same one again changes nothing.
+    def answer(self, pair_id: str, choice: Choice, press_id: str | None = None, rater: str = ME) -> AnswerRecord:
+        """Keep an answer; another one replaces it as the valid one, the same one again by the same rater changes nothing.
 
         `press_id` names the key press: however often and however late one press is delivered, it counts once.
         """
         if choice not in get_args(Choice):
             raise RLRError(f"'{choice}' answers no question: answer with one of {', '.join(get_args(Choice))}.")
+        values: dict[str, Any] = {"choice": choice, "rater": checked_rater(rater), "created_at": time.time()}
         with self._database.write() as connection:
             pair = self.pair(pair_id)
-            known = self._answer_of_press(press_id) or (self._valid_answer(pair_id) if pair.choice == choice else None)
+            is_said = (pair.choice, pair.rater) == (choice, rater)
+            known = self._answer_of_press(press_id) or (self._valid_answer(pair_id) if is_said else None)
             if known is not None:
                 return known
-            now = time.time()
-            answer_id = insert(
-                connection, "answers", session_id=pair.session_id, pair_id=pair_id, choice=choice, press_id=press_id, created_at=now
-            )
-        return AnswerRecord(answer_id, pair.session_id, pair_id, choice, now, undone=False)
+            values |= {"session_id": pair.session_id, "pair_id": pair_id}
+            answer_id = insert(connection, "answers", press_id=press_id, **values)
+        return AnswerRecord(id=answer_id, undone=False, **values)
 
     def undo_last_answer(self, session_id: str, press_id: str | None = None) -> AnswerRecord | None:
         """Take back the session's last answer that is not yet undone, and return it; None if there is none.
@@ -301,8 +321,11 @@ class Store:
 
     # Ratings
 
-    def rate(self, session_id: str, kind: RatingKind, image_ids: Sequence[str], value: int, press_id: str | None = None) -> RatingRecord:
-        """Keep a thumb, stars or an order; another one of the same pictures takes its place, the same one again changes nothing.
+    def rate(  # noqa: PLR0913 - what is said, of what, by whom and when
+        self, session_id: str, kind: RatingKind, image_ids: Sequence[str], value: int, press_id: str | None = None, rater: str = ME
+    ) -> RatingRecord:
+        """Keep a thumb, stars or an order; another one of the same pictures by the same rater takes its place, the same one again changes
+        nothing.
 
         `press_id` names the press, as for an answer. What makes no sense, or is about a picture that the session never showed, raises
         RLRError.
@@ -310,17 +333,18 @@ class Store:
         problem = rating_problem(kind, image_ids, value)
         if problem:
             raise RLRError(problem)
+        said: dict[str, Any] = {"kind": kind, "value": int(value), "rater": checked_rater(rater)}
         with self._database.write() as connection:
-            known = self._rating("press_id = ?", press_id) or self._same_rating(session_id, kind, tuple(image_ids), value)
+            known = self._rating("press_id = ?", press_id) or self._same_rating(session_id, tuple(image_ids), said)
             if known is not None:
                 return known
             for image_id in image_ids:
                 self._check_shown(session_id, image_id)
-            now = time.time()
-            rating_id = insert(connection, "ratings", session_id=session_id, kind=kind, value=int(value), press_id=press_id, created_at=now)
+            values: dict[str, Any] = {"session_id": session_id, "created_at": time.time(), **said}
+            rating_id = insert(connection, "ratings", press_id=press_id, **values)
             for place, image_id in enumerate(image_ids):
                 insert(connection, "rated_images", rating_id=rating_id, place=place, image_id=image_id)
-        return RatingRecord(rating_id, session_id, kind, tuple(image_ids), int(value), now, undone=False)
+        return RatingRecord(id=rating_id, image_ids=tuple(image_ids), undone=False, **values)
 
     def undo_last_rating(self, session_id: str, press_id: str | None = None) -> RatingRecord | None:
         """Take back the session's last rating that is not yet undone, and return it; None if there is none. `press_id` as for an answer."""
@@ -331,8 +355,8 @@ class Store:
         return records(RatingRecord, self._all("SELECT * FROM all_ratings WHERE session_id = ? ORDER BY id", session_id))
 
     def ratings(self, session_id: str) -> tuple[RatingRecord, ...]:
-        """The valid ratings of the session: of the same pictures the last one of each kind that is not undone, the oldest first."""
-        last = "SELECT MAX(id) FROM all_ratings WHERE session_id = ? AND NOT undone GROUP BY kind, subject"
+        """The valid ratings of the session: each rater's last one of a kind on the same pictures that is not undone, the oldest first."""
+        last = "SELECT MAX(id) FROM all_ratings WHERE session_id = ? AND NOT undone GROUP BY kind, subject, rater"
         return records(RatingRecord, self._all(f"SELECT * FROM all_ratings WHERE id IN ({last}) ORDER BY id", session_id))
 
     def num_rating_changes(self, session_id: str) -> int:
@@ -343,10 +367,10 @@ class Store:
     def _rating(self, condition: str, value: object) -> RatingRecord | None:
         return next(iter(records(RatingRecord, self._all(f"SELECT * FROM all_ratings WHERE {condition}", value))), None)
 
-    def _same_rating(self, session_id: str, kind: RatingKind, image_ids: tuple[str, ...], value: int) -> RatingRecord | None:
-        """The valid rating that says just this."""
-        said = (kind, image_ids, value)
-        return next((rating for rating in self.ratings(session_id) if (rating.kind, rating.image_ids, rating.value) == said), None)
+    def _same_rating(self, session_id: str, image_ids: tuple[str, ...], said: Mapping[str, Any]) -> RatingRecord | None:
+        """The valid rating of just these pictures that says just this."""
+        same = (rating for rating in self.ratings(session_id) if rating.image_ids == image_ids)
+        return next((rating for rating in same if all(getattr(rating, name) == value for name, value in said.items())), None)
 
     def _check_shown(self, session_id: str, image_id: str) -> None:
         self.image(image_id)

@@ -1,7 +1,5 @@
 """Which question comes next, and how many more answers would help."""
 
-from collections import Counter
-
 import pytest
 import torch
 
@@ -11,14 +9,14 @@ from rlr_core.preference.questions import (
     AnswersWanted,
     Repeats,
     answers_wanted,
+    due_repeat,
     expected_information,
-    next_question,
     order_of_asking,
     repeats,
 )
 from rlr_core.preference.taste import fit_taste
 from rlr_core.rng import generator
-from rlr_core.verdict import wilson_interval
+from rlr_core.session.records import PairRecord
 
 NUM_COLUMNS = 12
 
@@ -63,51 +61,7 @@ def test_information_matches_sampling(features):
     torch.testing.assert_close(expected_information(taste, a, b).double(), by_sampling, atol=2e-3, rtol=0.02)
 
 
-def chosen(taste, features, number, **arguments):
-    return next_question(taste, features[200:300], features[300:400], 50, generator(7, "question", number), **arguments)
-
-
-def test_the_most_informative_question_is_asked(taste, features):
-    most = int(expected_information(taste, features[200:300], features[300:400]).argmax())
-    found = chosen(taste, features, 0, random_share=0.0, repeat_share=0.0)
-    assert (found.reason, found.index) == ("information", most)
-
-
-def test_shares_are_kept_and_every_draw_repeats(taste, features):
-    found = [chosen(taste, features, number) for number in range(2000)]
-    counts = Counter(each.reason for each in found)
-    assert abs(counts["random"] / 2000 - 0.2) < 0.03
-    assert abs(counts["repeat"] / 2000 - 0.05) < 0.02
-    at_random = {each.index for each in found if each.reason == "random"}
-    assert len(at_random) > 90 and at_random <= set(range(100))
-    repeated = {each.index for each in found if each.reason == "repeat"}
-    assert len(repeated) > 25 and repeated <= set(range(42)), "the last eight of fifty are too fresh in memory"
-    assert found[:50] == [chosen(taste, features, number) for number in range(50)]
-
-
-def test_without_answers_every_question_is_random(features):
-    reasons = {next_question(None, features[:9], features[9:18], 0, generator(1, "question", number)).reason for number in range(50)}
-    assert reasons == {"random"}
-
-
-@pytest.mark.parametrize("num_asked", [0, 8])
-def test_nothing_is_repeated_while_all_is_fresh_in_memory(taste, features, num_asked):
-    for number in range(20):
-        found = next_question(
-            taste, features[:5], features[5:10], num_asked, generator(2, "question", number), repeat_share=1.0, random_share=0
-        )
-        assert found.reason == "information"
-
-
-@pytest.mark.parametrize(("random_share", "repeat_share"), [(-0.1, 0.0), (0.0, -0.1), (0.7, 0.4)])
-def test_shares_that_are_no_probabilities_are_refused(taste, features, random_share, repeat_share):
-    with pytest.raises(RLRError, match=f"random_share = {random_share:g} and repeat_share = {repeat_share:g}"):
-        chosen(taste, features, 0, random_share=random_share, repeat_share=repeat_share)
-
-
 def test_no_candidates_are_refused(taste, features):
-    with pytest.raises(RLRError, match="0 candidate questions"):
-        next_question(taste, features[:0], features[:0], 5, generator(0, "question"))
     with pytest.raises(RLRError, match="0 candidate questions"):
         answers_wanted(taste, features[:0], features[:0])
 
@@ -163,10 +117,6 @@ def test_a_share_that_cannot_be_reached_is_refused(taste, features, share):
         answers_wanted(taste, features[:5], features[5:10], share)
 
 
-def test_the_advice_is_a_sentence():
-    assert AnswersWanted(1.0, 0.02, 0.2, 15).sentence == "About 15 more answers would make what is known of your taste 20% more certain."
-
-
 def test_the_order_of_asking_is_by_information_where_nothing_is_random(taste, features):
     a, b = features[300:340], features[340:380]
     order = order_of_asking(taste, a, b, generator(0, "order"), random_share=0.0)
@@ -186,17 +136,45 @@ def test_the_order_of_asking_gives_some_places_to_any_candidate(taste, features)
     assert order_of_asking(taste, a[:0], b[:0], generator(0, "order")) == []
 
 
-def test_repeats_are_counted_whichever_picture_was_called_a():
-    given = [
-        Answer(1, 2, "a"),
-        Answer(3, 4, "b"),
-        Answer(2, 1, "b"),  # 1 again
-        Answer(1, 2, "b"),  # now 2
-        Answer(3, 4, "tie"),
-        Answer(4, 3, "a"),  # 4 again, ties aside
-        Answer(1, 2, "a", rater="bea"),
+def question(number, choice, repeats=None, rater="me"):
+    """A question about the pictures of question `repeats` or its own; a repeat has its sides swapped."""
+    own = f"{repeats or number}"
+    sides = (f"{own} minus", f"{own} plus") if repeats else (f"{own} plus", f"{own} minus")
+    about = {"id": str(number), "repeats": repeats and str(repeats), "choice": choice, "rater": rater}
+    return PairRecord("session", "round", number, "a cat", *sides, is_a_plus=not repeats, step=3, **about)
+
+
+def test_repeats_are_compared_by_picture_not_by_side():
+    asked = [
+        question(1, "a"),
+        question(2, "b"),
+        question(3, "tie"),
+        question(4, "a"),
+        question(5, "a", rater="bea"),
+        question(-1, "b", repeats=1),  # the same picture
+        question(-2, "b", repeats=2),  # the other one
+        question(-3, "a", repeats=3),  # no choice the time before
+        question(-4, "both_bad", repeats=4),
+        question(-5, "b", repeats=5),  # by another rater
     ]
-    found = repeats(given)
-    assert found == Repeats(count=3, same=2)
-    assert found.interval == wilson_interval(2, 3)
-    assert repeats([]).interval == (0.0, 1.0)
+    assert repeats(asked) == repeats(asked[::-1]) == Repeats(count=2, same=1)
+    assert repeats([]) == Repeats(0, 0)
+
+
+def test_one_question_in_twenty_comes_again():
+    asked = [question(number, "ab"[number % 2]) for number in range(1, 20)]
+    draws = [generator(3, "repeat", number) for number in range(60)]
+    assert due_repeat(asked, draws[0]) is None
+    asked.append(question(20, "a"))
+    found = {due_repeat(asked, each).id for each in draws}
+    assert len(found) > 8 and found <= {str(number) for number in range(1, 13)}, "the last eight are too fresh in memory"
+    asked.append(question(-1, "b", repeats=5))
+    assert due_repeat(asked, draws[0]) is None
+    asked += [question(number, "a") for number in range(21, 40)]
+    again = {due_repeat(asked, each).id for each in draws}
+    assert again and not again & {"5", "-1"}, "neither a repeat nor what has been repeated"
+
+
+def test_what_was_not_decided_never_comes_again():
+    asked = [question(number, ("tie", "both_bad", "skip")[number % 3]) for number in range(1, 40)]
+    assert due_repeat(asked, generator(0, "repeat")) is None

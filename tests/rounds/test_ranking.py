@@ -80,3 +80,42 @@ def test_a_simulation_chooses_its_questions_from_a_pool(tiny_folder, tmp_path):
 def test_a_pool_has_limits(pool, capsys):
     assert command.main(["simulate", "--rater", str(RATER), "--pool", pool]) == 2
     assert "give --pool 0 to 1000" in capsys.readouterr().err
+
+
+def test_a_question_comes_again_unannounced_and_is_compared(session):
+    for number, pair in enumerate(session.next_pairs(20)):
+        session.answer(pair.id, "ab"[number % 2])
+    session.next_pairs(8)
+    session.learn_taste()
+    waiting = session.open_pairs(12)
+    (place,) = [place for place, pair in enumerate(waiting) if pair.repeats]
+    assert 0 < place < 5
+    session.learn_taste()
+    assert sum(pair.repeats is not None for pair in session.open_pairs(12)) == 1, "one at a time"
+    repeat = waiting[place]
+    # The sides are swapped, so the same letter is the other picture.
+    session.answer(repeat.id, "a")
+    session.learn_taste()
+    fitted = session.taste()
+    assert fitted.num_answers == 21 and not fitted.is_stale
+    assert not any(pair.repeats for pair in session.open_pairs(12)), "the next is due after forty"
+
+
+def test_a_taste_comes_with_advice(session):
+    assert session.taste().advice == ""
+    for pair in session.next_pairs(4):
+        session.answer(pair.id, "a")
+    session.learn_taste()
+    assert session.taste().advice == "", "no question waits, so none can be spoken of"
+    session.next_pairs(8)
+    session.learn_taste()
+    assert session.taste().advice.startswith("Answer at least 10 questions before you let it learn; about ")
+
+
+def test_two_raters_are_told_apart(studio, session):
+    for number, pair in enumerate(session.next_pairs(8)):
+        session.answer(pair.id, "a", rater=("ann", "bea")[number % 2])
+    shown = session.open_pairs()[0].image_a if session.open_pairs() else session.next_pairs(1)[0].image_a
+    session.rate_thumb(shown, True, rater="cat")
+    taste = studio.run("taste", lambda job: studio.engine().fit_taste(session.record))
+    assert [rater.name for rater in taste.raters] == ["ann", "bea", "cat"]

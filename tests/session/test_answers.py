@@ -156,3 +156,38 @@ def test_no_acknowledged_answer_is_lost_when_the_process_is_killed(root, store, 
     assert len(kept) - len(acknowledged) in (0, 1)  # one may be on the disk, its acknowledgement not yet written
     reopened.answer(store.pairs(session.id)[0].id, "tie")
     reopened.close()
+
+
+def test_a_repeat_is_the_same_question_with_its_sides_swapped(store, session):
+    first, second = add_pairs(store, session, 2)
+    again = store.repeat_pair(first.id)
+    assert store.pair(again.id) == again and again.is_open
+    assert (again.image_a, again.image_b, again.is_a_plus) == (first.image_b, first.image_a, not first.is_a_plus)
+    assert (again.prompt, again.step, again.round_id) == (first.prompt, first.step, first.round_id)
+    assert (again.origin, first.origin) == (first.id, first.id)
+    another = store.repeat_pair(again.id)
+    assert (another.number, another.origin, another.image_a) == (-2, first.id, first.image_a)
+    assert store.next_pair_number(session.id) == second.number + 1, "new questions are numbered as if there were no repeats"
+    store.answer(again.id, "a")
+    assert store.pair(again.id).preferred == first.image_b
+    assert store.pair(first.id).preferred is None
+
+
+def test_an_answer_is_its_raters(store, session):
+    (pair,) = add_pairs(store, session, 1)
+    assert store.answer(pair.id, "a", rater="ann").rater == "ann"
+    assert store.pair(pair.id).rater == "ann"
+    store.answer(pair.id, "a", rater="bea")
+    assert store.pair(pair.id).rater == "bea"
+    store.undo_last_answer(session.id)
+    assert (store.pair(pair.id).choice, store.pair(pair.id).rater) == ("a", "ann")
+    store.undo_last_answer(session.id)
+    assert (store.pair(pair.id).choice, store.pair(pair.id).rater) == (None, "me")
+
+
+@pytest.mark.parametrize("rater", ["", " ann", "a\nb", "a\x00", "x" * 41])
+def test_a_rater_has_a_printable_name(store, session, rater):
+    (pair,) = add_pairs(store, session, 1)
+    with pytest.raises(RLRError, match="A rater called .* cannot be kept: give a name"):
+        store.answer(pair.id, "a", rater=rater)
+    assert store.pair(pair.id).is_open

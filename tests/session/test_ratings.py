@@ -160,3 +160,13 @@ def test_eight_threads_lose_nothing_and_one_press_counts_once(store, session, pi
     assert len(same) == 1
     assert {rating.id for rating in store.all_ratings(session.id)} == same | set(stars)
     assert len(store.ratings(session.id)) == 2
+
+
+def test_every_rater_has_a_last_word(store, session, pictures):
+    store.rate(session.id, "stars", pictures[:1], 2, rater="ann")
+    store.rate(session.id, "stars", pictures[:1], 5, rater="bea")
+    store.rate(session.id, "stars", pictures[:1], 3, rater="ann")
+    assert [(rating.rater, rating.value) for rating in store.ratings(session.id)] == [("bea", 5), ("ann", 3)]
+    assert store.rate(session.id, "stars", pictures[:1], 5, rater="bea").id == store.ratings(session.id)[0].id
+    with pytest.raises(RLRError, match="A rater called ''"):
+        store.rate(session.id, "thumb", pictures[:1], 1, rater="")
