@@ -12,6 +12,7 @@ BENCHMARKS = {
     "memory": "peak memory of a half-order update by steps and by sub-chain length",
     "sampling": "our sampling loop against the stock pipeline's",
     "taste": "how well a taste foretells new questions",
+    "cheating": "a reward that can be cheated, with and without anchor and alarms",
     "loop": "win rate of the whole loop with scripted tastes",
 }
 

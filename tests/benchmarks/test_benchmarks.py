@@ -5,11 +5,13 @@ import math
 
 import pytest
 import torch
+from PIL import Image
 
 from benchmarks import __main__ as bench
 from benchmarks.convergence import Curve, band, reward_at, smoothed, table
 from benchmarks.taste import RATER_FOLDERS, planted_utility, random_answers, random_mixture
 from benchmarks.variants import VARIANTS, parse
+from rlr_core.drift import GAUGES
 from rlr_core.estimators.registry import ESTIMATORS
 from rlr_core.preference.taste import fit_taste
 from rlr_core.rng import generator
@@ -113,3 +115,14 @@ def test_made_up_evidence_can_be_learned_from(make):
     assert len({type(piece) for piece in evidence}) == (1 if make is random_answers else 4)
     found = fit_taste(features, evidence, features).mean(features)
     assert torch.corrcoef(torch.stack([found, planted_utility(features)]))[0, 1] > 0.6
+
+
+def test_a_cheated_reward_is_followed_three_ways(tiny_folder, tmp_path, capsys):
+    figures, picture = tmp_path / "figures.json", tmp_path / "pictures.png"
+    assert bench.main(["cheating", "--base-model", str(tiny_folder), "--updates", "1", "--json", str(figures), "--plot", str(picture)]) == 0
+    rounds = json.loads(figures.read_text())
+    assert [each["arm"] for each in rounds] == ["neither", "gauges", "anchor and gauges"]
+    assert all(each["updates"] == 1 and set(each["changes"]) == set(GAUGES) for each in rounds)
+    assert rounds[0]["alarm"] == ""
+    assert capsys.readouterr().out.count("\n| ") == 5
+    assert Image.open(picture).width > 800
