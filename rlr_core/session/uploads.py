@@ -14,7 +14,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 
 
 def read_upload(data: bytes) -> Image.Image:
-    """The picture in `data`, upright, RGB on white, at most 1024 pixels a side.
+    """The picture in `data`, upright, RGB on white, at most 1024 pixels a side; of a moving one the first.
 
     Raises:
         RLRError: it is empty, too large, or no whole picture of a known format.
@@ -47,8 +47,15 @@ def _check_size(image: Image.Image) -> None:
         )
 
 
+def _in_eight_bits(image: Image.Image) -> Image.Image:
+    """A grey picture of 16 bits in 8; Pillow's own conversion would make all but its darkest pixels white."""
+    if not image.mode.startswith("I"):
+        return image
+    return image.convert("I").point(lambda value: value * (1 / 257)).convert("L")
+
+
 def _flattened(image: Image.Image) -> Image.Image:
-    upright = ImageOps.exif_transpose(image).convert("RGBA")
+    upright = ImageOps.exif_transpose(_in_eight_bits(image)).convert("RGBA")
     canvas = Image.new("RGBA", upright.size, (255, 255, 255, 255))
     canvas.alpha_composite(upright)
     canvas.thumbnail((KEPT_PIXELS_A_SIDE, KEPT_PIXELS_A_SIDE), Image.Resampling.LANCZOS)

@@ -2,6 +2,7 @@
 
 import io
 
+import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
@@ -46,6 +47,31 @@ def test_nothing_beside_the_pixels_is_taken_over():
     place[0x010E] = "at home"
     picture = read_upload(encoded(Image.new("RGB", (4, 4)), "JPEG", exif=place, icc_profile=profile))
     assert not picture.getexif()
+
+
+def test_a_grey_picture_of_sixteen_bits_keeps_its_greys():
+    ramp = Image.fromarray(np.linspace(0, 65535, 256).round().astype(np.uint16).reshape(16, 16))
+    assert ramp.mode == "I;16"
+    assert np.asarray(read_upload(encoded(ramp)))[..., 0].ravel() == pytest.approx(np.arange(256), abs=1)
+
+
+def test_the_inks_of_a_print_become_light():
+    assert read_upload(encoded(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG")).getpixel((4, 4)) == pytest.approx((254, 0, 0), abs=2)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
+def test_of_a_moving_picture_the_first_is_taken(kind):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue", "lime")]
+    moving = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+    assert Image.open(io.BytesIO(moving)).n_frames == 3
+    assert read_upload(moving).getpixel((4, 4)) == pytest.approx((255, 0, 0), abs=4)
+
+
+@pytest.mark.parametrize("tail", [b"PK\x03\x04 an archive", b"<script>alert(1)</script>", b"\x7fELF"])
+def test_what_is_a_picture_and_something_else_as_well_stays_a_picture_alone(tail, store):
+    image_id = store.put_image(read_upload(encoded(Image.new("RGB", (4, 4), "red")) + tail)).id
+    assert tail not in store.image_path(image_id).read_bytes()
+    assert store.open_image(image_id).getpixel((0, 0)) == (255, 0, 0)
 
 
 NOISE = encoded(Image.effect_noise((64, 64), 50))
