@@ -1,7 +1,7 @@
 """What a person may say of pictures. A picture is named by its row in one matrix of features; who says it, by a name."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from rlr_core.errors import RLRError
@@ -126,3 +126,13 @@ class Upload:
 
 
 Evidence = Answer | Thumb | Stars | Ranking | Upload
+PICTURE_FIELDS = ("a", "b", "picture", "pictures")  # the fields that hold rows
+
+
+def shifted(piece: Evidence, by: int) -> Evidence:
+    """The same of the pictures that many rows further down."""
+    if isinstance(piece, Answer):
+        return replace(piece, a=piece.a + by, b=piece.b + by)
+    if isinstance(piece, Ranking):
+        return replace(piece, pictures=tuple(picture + by for picture in piece.pictures))
+    return replace(piece, picture=piece.picture + by)

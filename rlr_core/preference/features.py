@@ -1,6 +1,7 @@
 """Pictures as the numbers a person's taste is learned from: named statistics, then the picture's CLIP vector."""
 
-from functools import cache
+import hashlib
+from functools import cache, cached_property
 from pathlib import Path
 
 import torch
@@ -8,12 +9,14 @@ from torch import Tensor
 
 from rlr_core.preference.clip import ClipEncoder
 from rlr_core.preference.statistics import THEMES, look
-from rlr_core.pretrained import resized
+from rlr_core.pretrained import WEIGHTS, resized
 
 IMAGE_SIZE = 64
 EMBEDDING_THEME = "subject and style"
 # Unit vectors have tiny coordinates; this brings them to the size of the statistics.
 EMBEDDING_SCALE = 3.0
+# To be raised whenever the statistics or their scales change: features of before and after cannot be compared.
+VERSION = 1
 
 
 class FeatureEncoder:
@@ -26,6 +29,17 @@ class FeatureEncoder:
 
     def __init__(self, clip_folder: Path, device: torch.device) -> None:
         self._clip = ClipEncoder(clip_folder, device)
+        self._weights = clip_folder / WEIGHTS
+
+    @cached_property
+    def name(self) -> str:
+        """Features of equal names can be compared: the version of the statistics, and the digest of the CLIP's weights."""
+        return f"statistics {VERSION}, clip {hashlib.sha256(self._weights.read_bytes()).hexdigest()[:16]}"
+
+    @property
+    def num_columns(self) -> int:
+        """F."""
+        return len(_statistics_themes()) + self._clip.dimension
 
     def __call__(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] to (B, F), differentiable. Pictures of any size are resized to 64 px first."""

@@ -10,7 +10,7 @@ handful of answers cannot decide on one theme.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import NormalDist
@@ -113,11 +113,27 @@ class Taste:
         """The same taste on another device."""
         return replace(self, **{name: getattr(self, name).to(device) for name in TENSORS})
 
-    def to_bytes(self) -> bytes:
-        """The content of a safetensors file."""
+    def parts(self) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """Its tensors, and all else as text: what a safetensors file can hold."""
         numbers = {name: repr(getattr(self, name)) for name in NUMBERS if getattr(self, name) is not None}
         about = {**numbers, "raters": json.dumps([asdict(rater) for rater in self.raters])}
-        return save({name: getattr(self, name).cpu().contiguous() for name in TENSORS}, metadata=about)
+        return {name: getattr(self, name).cpu().contiguous() for name in TENSORS}, about
+
+    @staticmethod
+    def from_parts(tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> "Taste":
+        """The taste of what `parts` gave; KeyError, ValueError or TypeError for anything else."""
+        agreement = about.get("agreement_held_out")
+        return Taste(
+            **{name: tensors[name] for name in TENSORS},
+            spread=float(about["spread"]),
+            num_answers=int(about["num_answers"]),
+            agreement_held_out=None if agreement is None else float(agreement),
+            raters=tuple(RaterFit(**each) for each in json.loads(about.get("raters", "[]"))),
+        )
+
+    def to_bytes(self) -> bytes:
+        """The content of a safetensors file."""
+        return save(*self.parts())
 
     @staticmethod
     def load(path: Path) -> "Taste":
@@ -126,16 +142,7 @@ class Taste:
             raise RLRError(f"{path} is not there, so no taste can be read from it: give the file that a round wrote.")
         try:
             with safe_open(path, framework="pt") as file:
-                tensors = {name: file.get_tensor(name) for name in TENSORS}
-                about = file.metadata() or {}
-            agreement = about.get("agreement_held_out")
-            return Taste(
-                **tensors,
-                spread=float(about["spread"]),
-                num_answers=int(about["num_answers"]),
-                agreement_held_out=None if agreement is None else float(agreement),
-                raters=tuple(RaterFit(**each) for each in json.loads(about.get("raters", "[]"))),
-            )
+                return Taste.from_parts({name: file.get_tensor(name) for name in TENSORS}, file.metadata() or {})
         except (OSError, KeyError, ValueError, TypeError, SafetensorError) as problem:
             raise RLRError(f"The taste in {path} cannot be read ({problem}): start a new round, which learns it anew.") from problem
 
