@@ -16,7 +16,7 @@ def _on_answering(fitted: TasteFitted) -> str:
     wanted = fitted.answers_wanted
     if not wanted:
         return ""
-    if fitted.num_answers + fitted.num_rating_changes + fitted.num_uploads < FEWEST_ANSWERS:
+    if not fitted.imported and fitted.num_answers + fitted.num_rating_changes + fitted.num_uploads < FEWEST_ANSWERS:
         return f"Answer at least {FEWEST_ANSWERS} questions before you let it learn; about {wanted} more would be good."
     if wanted > MOST_WORTH_ASKING:
         return "More answers to these pictures would tell little: let it learn, then answer what it makes."

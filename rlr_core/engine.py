@@ -38,8 +38,10 @@ from rlr_core.plugin import Plugin, find
 from rlr_core.preference.clip import ClipEncoder
 from rlr_core.preference.evidence import Answer, Evidence, Outcome, Ranking, Stars, Thumb, Upload
 from rlr_core.preference.features import FeatureEncoder
+from rlr_core.preference.material import Material, joined
 from rlr_core.preference.questions import Repeats, answers_wanted, due_repeat, order_of_asking, repeats
-from rlr_core.preference.taste import Taste, fit_taste
+from rlr_core.preference.taste import Taste
+from rlr_core.preference.taste_file import TasteFile
 from rlr_core.rewarding import measure
 from rlr_core.rewards.registry import check_reward, make_reward
 from rlr_core.rewards.resources import RewardResources
@@ -102,7 +104,7 @@ class Engine:
 
     @cached_property
     def _clip_folder(self) -> Path:
-        return assets_folder() / "clip"
+        return clip_folder()
 
     def load(self, session: SessionRecord) -> BaseModel:
         """The session's base model, with an adapter of the session's shape; loaded once."""
@@ -227,7 +229,22 @@ class Engine:
         return FeatureEncoder(self._clip_folder, self._device)
 
     def fit_taste(self, session: SessionRecord) -> Taste:
-        """The person's taste, from all valid answers, ratings and uploads of the session."""
+        """The person's taste, from all valid answers, ratings, uploads and imported tastes of the session."""
+        return self._material(session).fit()
+
+    def export_taste(self, session: SessionRecord, taste: Taste) -> bytes:
+        """The content of a taste file of all that the session's taste was just fitted to."""
+        base_model = session.base_model
+        # A folder's place on this machine is nobody's business.
+        name = Path(base_model).name if Path(base_model).exists() else base_model
+        return TasteFile(self._features.name, name, session.prompts, self._material(session), taste).to_bytes()
+
+    def _material(self, session: SessionRecord) -> Material:
+        imported = [read_taste(self._store.taste_content(each), self._features) for each in self._store.imported_tastes(session.id)]
+        return joined([*(each.material for each in imported), self._own_material(session)])
+
+    def _own_material(self, session: SessionRecord) -> Material:
+        """What was said in the session itself."""
         pairs = [pair for pair in self._store.pairs(session.id) if pair.choice not in (None, "skip")]
         ratings, uploads = self._store.ratings(session.id), self._store.uploads(session.id)
         rated = [image for rating in ratings for image in rating.image_ids]
@@ -241,7 +258,7 @@ class Engine:
         ]
         evidence += [rating_evidence(rating, [row[image] for image in rating.image_ids]) for rating in ratings]
         evidence += [Upload(row[upload.image_id], upload.liked) for upload in uploads]
-        return fit_taste(features, evidence, features[[row[image] for image in references]])
+        return Material(features, tuple(evidence), features[[row[image] for image in references]])
 
     @torch.no_grad()
     def encode(self, image_ids: Sequence[str]) -> Tensor:
@@ -473,6 +490,18 @@ class Engine:
             if first == 0:
                 divergences = trajectory_divergence(self._chain(session, self.load(session), check), trajectory).cpu()
         return Measurement(torch.cat(images), torch.cat(rewards), divergences, torch.cat(margins))
+
+
+def clip_folder() -> Path:
+    """The embedded CLIP, by which pictures are looked at."""
+    return assets_folder() / "clip"
+
+
+def read_taste(content: bytes, encoder: FeatureEncoder | None = None) -> TasteFile:
+    """A taste file whose features can be compared with the encoder's, this machine's by default; anything else raises RLRError."""
+    file = TasteFile.read(content)
+    file.check_encoder(encoder or FeatureEncoder(clip_folder(), torch.device("cpu")))
+    return file
 
 
 def check_names(config: RoundConfig) -> None:

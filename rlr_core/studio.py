@@ -23,6 +23,7 @@ from rlr_core.session.events import (
     FITTING,
     LOADING,
     Failed,
+    Heard,
     ModelReady,
     PairsRanked,
     PairsReady,
@@ -40,6 +41,7 @@ from rlr_core.session.records import (
     PREVIEW,
     REFERENCE,
     Choice,
+    ImportedTaste,
     PairRecord,
     RatingRecord,
     RoundRecord,
@@ -79,6 +81,7 @@ class TasteSummary:
     Attributes:
         num_liked: of the uploads.
         num_ratings: thumbs, stars and orders.
+        num_imported: tastes that were brought along in files.
         agreement_held_out: share of answers that a taste fitted without them foretells; None before there are enough.
         is_stale: there are answers, ratings or uploads that it does not know yet.
         advice: whether to go on answering; empty before the first fit.
@@ -88,6 +91,7 @@ class TasteSummary:
     num_uploads: int
     num_liked: int
     num_ratings: int
+    num_imported: int
     agreement_held_out: float | None
     is_stale: bool
     advice: str = ""
@@ -95,7 +99,7 @@ class TasteSummary:
     @property
     def is_empty(self) -> bool:
         """There is nothing to learn a taste from."""
-        return self.num_answers + self.num_uploads + self.num_ratings == 0
+        return self.num_answers + self.num_uploads + self.num_ratings + self.num_imported == 0
 
     @property
     def sentence(self) -> str:
@@ -103,7 +107,7 @@ class TasteSummary:
         if self.is_empty:
             return "Nothing learned yet: answer a few questions."
         uploads = (("liked picture", self.num_liked), ("disliked picture", self.num_uploads - self.num_liked))
-        counts = (("answer", self.num_answers), ("rating", self.num_ratings), *uploads)
+        counts = (("answer", self.num_answers), ("rating", self.num_ratings), *uploads, ("imported taste", self.num_imported))
         known = ", ".join(f"{number} {noun}{'s' * (number != 1)}" for noun, number in counts if number)
         if self.agreement_held_out is None:
             return f"{known}. A few more answers, and it can be said how well your taste is understood."
@@ -453,14 +457,16 @@ class Session:
             len(uploads),
             sum(upload.liked for upload in uploads),
             len(self.ratings()),
+            len(self.imported_tastes()),
             fitted.agreement_held_out if fitted else None,
             is_stale=fitted is None or fitted.heard != self._heard(),
             advice=advice(fitted) if fitted else "",
         )
 
-    def _heard(self) -> tuple[int, int, int]:
-        """What has been said so far, in numbers that change with every word."""
-        return self.num_answers(), len(self.uploads()), self._store.num_rating_changes(self.id)
+    def _heard(self) -> Heard:
+        """What has been said so far."""
+        imported = tuple(taste.id for taste in self.imported_tastes())
+        return self.num_answers(), len(self.uploads()), self._store.num_rating_changes(self.id), imported
 
     def refresh_taste(self) -> None:
         """Fit the taste in the background if answers have come since."""
@@ -471,7 +477,7 @@ class Session:
 
     def _fit_taste(self, job: Job) -> "Taste":
         job.check()
-        engine, (num_answers, num_uploads, num_rating_changes) = self._studio.engine(), self._heard()
+        engine, (num_answers, num_uploads, num_rating_changes, imported) = self._studio.engine(), self._heard()
         self._make_references(job)
         fitted, repeated = engine.fit_taste(self.record), engine.repeats(self.record)
         again = engine.repeat_due(self.record)
@@ -485,6 +491,7 @@ class Session:
                 num_uploads,
                 fitted.agreement_held_out,
                 num_rating_changes,
+                imported,
                 engine.answers_wanted(fitted, waiting),
                 repeated.count,
                 repeated.same,
@@ -497,6 +504,30 @@ class Session:
     def learn_taste(self) -> None:
         """Fit the taste now, which also ranks the questions that wait; returns when that is done."""
         self._studio.run(FITTING, self._fit_taste)
+
+    def export_taste(self) -> bytes:
+        """The content of a file of the taste: what was said, the features of the pictures it was said of, and what was learned from it.
+
+        `import_taste` reads it in any session, of this base model or another. Waits until the taste is learned.
+        """
+        return self._studio.run(FITTING, lambda job: self._studio.engine().export_taste(self.record, self._fit_taste(job)))
+
+    def import_taste(self, content: bytes) -> ImportedTaste:
+        """Let a taste from another session count in this one, beside what is said here; the same file counts once.
+
+        Who spoke in it keeps their name: what "me" said there, "me" says here. Raises RLRError for anything but a taste file whose
+        features can be compared with this session's.
+        """
+        file = importlib.import_module("rlr_core.engine").read_taste(content)
+        return self._store.add_taste(self.id, file.to_bytes(), file.base_model, len(file.material.evidence))
+
+    def imported_tastes(self) -> tuple[ImportedTaste, ...]:
+        """The tastes that were brought along, the oldest first."""
+        return self._store.imported_tastes(self.id)
+
+    def remove_taste(self, taste_id: str) -> None:
+        """Let an imported taste count no more."""
+        self._store.remove_taste(self.id, taste_id)
 
     def _make_references(self, job: Job) -> None:
         """Pictures of the base model, for uploads to be compared with while there are few questions; made once."""

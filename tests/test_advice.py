@@ -17,6 +17,10 @@ from rlr_core.session.events import TasteFitted
             "About 12 more answers would make what is known of your taste a fifth more certain.",
         ),
         (
+            TasteFitted(0, 0, None, imported=("taste",), answers_wanted=12),
+            "About 12 more answers would make what is known of your taste a fifth more certain.",
+        ),
+        (
             TasteFitted(60, 0, 0.8, answers_wanted=31),
             "More answers to these pictures would tell little: let it learn, then answer what it makes.",
         ),

@@ -8,6 +8,8 @@ from typing import Any, Literal
 Outcome = Literal["done", "budget_spent", "stopped", "failed", "drifted", "returned"]
 # Work outside a round, as a person reads of it.
 LOADING, DRAWING, ASKING, FITTING = "Loading the model", "Making pictures", "Preparing questions", "Learning your taste"
+# What a taste is learned from, so that every word changes it: numbers of answers, uploads and changes of ratings; ids of imported tastes.
+Heard = tuple[int, int, int, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ class TasteFitted:
         num_answers, num_uploads: what it was fitted to.
         agreement_held_out: share of the answers kept from it that it foretells; None while they are too few to tell.
         num_rating_changes: how often a rating had been given or taken back.
+        imported: the ids of the imported tastes.
         answers_wanted: how many more answers would lower its uncertainty by a fifth; None while no question waits.
         num_repeated, num_same: how many questions came again, and how many were then answered as before.
     """
@@ -119,14 +122,15 @@ class TasteFitted:
     num_uploads: int
     agreement_held_out: float | None
     num_rating_changes: int = 0
+    imported: tuple[str, ...] = ()
     answers_wanted: int | None = None
     num_repeated: int = 0
     num_same: int = 0
 
     @property
-    def heard(self) -> tuple[int, int, int]:
-        """What had been said when it was fitted, in numbers that change with every word."""
-        return self.num_answers, self.num_uploads, self.num_rating_changes
+    def heard(self) -> Heard:
+        """What had been said when it was fitted."""
+        return self.num_answers, self.num_uploads, self.num_rating_changes, self.imported
 
 
 @dataclass(frozen=True)

@@ -144,6 +144,24 @@ class UploadRecord:
 
 
 @dataclass(frozen=True)
+class ImportedTaste:
+    """A taste that was brought along in a file.
+
+    Attributes:
+        file_id: the SHA-256 of the kept file.
+        base_model: the name of the model it was learned with.
+        num_said: how many answers, ratings and uploads it is of.
+    """
+
+    session_id: str
+    file_id: str
+    base_model: str
+    num_said: int
+    id: str = field(default_factory=new_id)
+    created_at: float = field(default_factory=time.time)
+
+
+@dataclass(frozen=True)
 class RoundRecord:
     """A node of the tree of rounds; number 0 is the base model, without parent and settings.
 

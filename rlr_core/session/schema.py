@@ -77,4 +77,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE VIEW all_pairs AS SELECT pairs.*, valid.choice, COALESCE(valid.rater, 'me') AS rater FROM pairs LEFT JOIN answers AS valid
             ON valid.id = (SELECT MAX(id) FROM all_answers WHERE pair_id = pairs.id AND NOT undone)""",
     ),
+    (
+        """CREATE TABLE imported_tastes (
+            sequence INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, session_id TEXT NOT NULL REFERENCES sessions (id),
+            file_id TEXT NOT NULL, base_model TEXT NOT NULL, num_said INTEGER NOT NULL, created_at REAL NOT NULL)""",
+        "CREATE TABLE removed_tastes (taste_id TEXT PRIMARY KEY REFERENCES imported_tastes (id), created_at REAL NOT NULL)",
+    ),
 )

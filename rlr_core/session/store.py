@@ -26,6 +26,7 @@ from rlr_core.session.records import (
     Choice,
     EventRecord,
     ImageRecord,
+    ImportedTaste,
     MetricRecord,
     PairCounts,
     PairRecord,
@@ -41,7 +42,7 @@ from rlr_core.session.records import (
 from rlr_core.session.rows import insert, record, records
 
 ID_DIGITS = 16
-IMAGE_ID_DIGITS = 64
+FILE_ID_DIGITS = 64  # of a file that is called by the SHA-256 of its content
 # In a round's folder: its adapter, optimizer and anchor; and the same as they were when a check of drift last rang no alarm.
 STATE_FILE, LAST_GOOD_FILE = "state.safetensors", "last_good.safetensors"
 LIVING: dict[str, RoundStatus] = {"round_queued": "queued", "round_started": "running"}
@@ -58,7 +59,7 @@ class Store:
         self._database = Database(self.root)
         self.lock = WorkspaceLock(self.root)
         with explained(self.root):
-            for folder in ("images", "trajectories", "rounds"):
+            for folder in ("images", "trajectories", "rounds", "tastes"):
                 (self.root / folder).mkdir(exist_ok=True)
 
     def close(self) -> None:
@@ -191,7 +192,7 @@ class Store:
 
     def image_path(self, image_id: str) -> Path:
         """Where the picture's file is. Any text may come in; only a SHA-256 becomes a path."""
-        return self.root / "images" / f"{checked_name(image_id, IMAGE_ID_DIGITS, 'picture')}.png"
+        return self.root / "images" / f"{checked_name(image_id, FILE_ID_DIGITS, 'picture')}.png"
 
     def open_image(self, image_id: str) -> Image.Image:
         """The picture's pixels."""
@@ -382,7 +383,7 @@ class Store:
         if not self._all(" UNION ALL ".join(sources), session_id, image_id):
             raise RLRError(f"The picture {image_id[:12]}… was never shown in this session, so it cannot be rated in it: rate one that was.")
 
-    # Uploads, samples
+    # Uploads, imported tastes, samples
 
     def add_upload(self, upload: UploadRecord) -> None:
         """Keep that a picture is liked or disliked; the last word on a picture counts."""
@@ -404,6 +405,45 @@ class Store:
         last = """SELECT MAX(sequence) FROM uploads WHERE session_id = ? AND id NOT IN (SELECT upload_id FROM removed_uploads)
             GROUP BY image_id"""
         return records(UploadRecord, self._all(f"SELECT * FROM uploads WHERE sequence IN ({last}) ORDER BY sequence", session_id))
+
+    def add_taste(self, session_id: str, content: bytes, base_model: str, num_said: int) -> ImportedTaste:
+        """Keep a taste file for the session; the same content is kept once."""
+        made = ImportedTaste(session_id, hashlib.sha256(content).hexdigest(), base_model, num_said)
+        path = self._taste_path(made.file_id)
+        with explained(self.root):
+            if not path.exists():
+                write_atomically(path, content)
+        with self._database.write() as connection:
+            known = next((taste for taste in self.imported_tastes(session_id) if taste.file_id == made.file_id), None)
+            if known is None:
+                insert(connection, "imported_tastes", **vars(made))
+        return known or made
+
+    def remove_taste(self, session_id: str, taste_id: str) -> None:
+        """Forget an imported taste; nothing happens if it is forgotten already. Its file stays."""
+        with self._database.write() as connection:
+            connection.execute(
+                """INSERT OR IGNORE INTO removed_tastes (taste_id, created_at)
+                SELECT id, ? FROM imported_tastes WHERE session_id = ? AND id = ?""",
+                (time.time(), session_id, taste_id),
+            )
+
+    def imported_tastes(self, session_id: str) -> tuple[ImportedTaste, ...]:
+        """The tastes that were brought along and not forgotten, the oldest first."""
+        kept = "session_id = ? AND id NOT IN (SELECT taste_id FROM removed_tastes)"
+        return records(ImportedTaste, self._all(f"SELECT * FROM imported_tastes WHERE {kept} ORDER BY sequence", session_id))
+
+    def taste_content(self, taste: ImportedTaste) -> bytes:
+        """The kept file of an imported taste."""
+        try:
+            return self._taste_path(taste.file_id).read_bytes()
+        except OSError as problem:
+            raise RLRError(
+                f"The imported taste {taste.file_id[:12]}… in the workspace {self.root} is gone: put a copy of its file back, or remove it."
+            ) from problem
+
+    def _taste_path(self, file_id: str) -> Path:
+        return self.root / "tastes" / f"{checked_name(file_id, FILE_ID_DIGITS, 'taste')}.safetensors"
 
     def add_sample(self, sample: SampleRecord) -> None:
         """Keep a picture that is only shown; it is already kept as an image."""
