@@ -31,6 +31,8 @@ COMMANDS = {
     "test": "run all tests; what follows is handed to pytest",
     "tune": "teach a model a measured property, without a person",
     "simulate": "go through the whole loop with a scripted rater",
+    "export": "write a session's taste or answers to a file",
+    "import": "let a taste or answers from a file count in a session",
     "bench": "measure gradients, convergence, memory and speed",
     "doctor": "show what this machine has and what can run on it",
 }

@@ -1,4 +1,4 @@
-"""The command line: tune, simulate and doctor, over the same facade as the app.
+"""The command line: tune, simulate, export, import and doctor, over the same facade as the app.
 
 Exit codes: 0 done, 1 the program failed, 2 what was asked for cannot work (one sentence on stderr), 130 interrupted.
 """
@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from rlr_core import doctor
+from rlr_core import doctor, exchange
 from rlr_core.anchor import NO_NOISE
 from rlr_core.config import RoundConfig, SamplerConfig, about, validate
 from rlr_core.engine import check_names
@@ -162,6 +162,13 @@ STUDIO_COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], Call
 }
 
 
+OTHER_COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], Any]]] = {
+    "export": (exchange.add_export, exchange.run_export),
+    "import": (exchange.add_import, exchange.run_import),
+    "doctor": (doctor.add_arguments, doctor.run),
+}
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all subcommands."""
     parser = argparse.ArgumentParser(prog="launch.py", description="RLR Studio without a browser.")
@@ -176,7 +183,8 @@ def make_parser() -> argparse.ArgumentParser:
                 flag, action="append", default=[], type=named_value, metavar="NAME=VALUE", help=f"A setting of the {owner}; repeatable."
             )
         add_settings(each, SamplerConfig)
-    doctor.add_arguments(commands.add_parser("doctor"))
+    for name, (add_arguments, _) in OTHER_COMMANDS.items():
+        add_arguments(commands.add_parser(name))
     for each in commands.choices.values():
         each.add_argument("--seed", type=int, default=0, help="Every random draw follows from it. Default 0.")
         each.add_argument("--json", type=Path, metavar="FILE", help="Write the figures there.")
@@ -203,8 +211,8 @@ def read_prompts(arguments: argparse.Namespace) -> tuple[str, ...]:
 
 def run(arguments: argparse.Namespace) -> Any:  # noqa: ANN401 - a report
     """Run the command that was asked for."""
-    if arguments.command == "doctor":
-        return doctor.run(arguments)
+    if arguments.command in OTHER_COMMANDS:
+        return OTHER_COMMANDS[arguments.command][1](arguments)
     plan, sampler, prompts = STUDIO_COMMANDS[arguments.command][1](arguments), chosen(SamplerConfig(), arguments), read_prompts(arguments)
     # Whatever can be refused is refused before there is a session, and before minutes of work.
     validate(plan.config, sampler)

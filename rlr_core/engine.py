@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import torch
+from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -41,7 +43,7 @@ from rlr_core.preference.features import FeatureEncoder
 from rlr_core.preference.material import Material, joined
 from rlr_core.preference.questions import Repeats, answers_wanted, due_repeat, order_of_asking, repeats
 from rlr_core.preference.taste import Taste
-from rlr_core.preference.taste_file import TasteFile
+from rlr_core.preference.taste_file import MAX_TEXT, TasteFile, check_size
 from rlr_core.rewarding import measure
 from rlr_core.rewards.registry import check_reward, make_reward
 from rlr_core.rewards.resources import RewardResources
@@ -49,6 +51,7 @@ from rlr_core.rewards.text_match import TextMatch
 from rlr_core.rng import derive_seed, generator, image_generators
 from rlr_core.round import Round, RoundState, UpdateReport, draw_prompts
 from rlr_core.sampling import Trajectory, sample
+from rlr_core.session import pick_a_pic
 from rlr_core.session.files import explained, write_atomically
 from rlr_core.session.records import REFERENCE, PairRecord, RatingRecord, RoundRecord, SampleRecord, SessionRecord
 from rlr_core.session.store import LAST_GOOD_FILE, STATE_FILE, Store
@@ -234,10 +237,33 @@ class Engine:
 
     def export_taste(self, session: SessionRecord, taste: Taste) -> bytes:
         """The content of a taste file of all that the session's taste was just fitted to."""
-        base_model = session.base_model
-        # A folder's place on this machine is nobody's business.
-        name = Path(base_model).name if Path(base_model).exists() else base_model
-        return TasteFile(self._features.name, name, session.prompts, self._material(session), taste).to_bytes()
+        return TasteFile(self._features.name, session.model_name, session.prompts, self._material(session), taste).to_bytes()
+
+    def read_pick_a_pic(self, file: IO[bytes], check: Check) -> TasteFile:
+        """The taste of the answers in a parquet file of Pick-a-Pic's kind, whose pictures are their own standard of comparison.
+
+        Its captions are not kept, and which picture was on the left is taken to be unknown.
+        """
+        rows: dict[bytes, int] = {}
+        features: list[Tensor] = []
+        evidence: list[Evidence] = []
+        models: dict[str, None] = {}
+        for pair in pick_a_pic.read(file):
+            check()
+            names = [sha256(b"%d %b" % (image.width, image.tobytes())).digest() for image in pair.images]
+            for name, image in zip(names, pair.images, strict=True):
+                if name not in rows:
+                    rows[name] = len(rows)
+                    features.append(self._looked_at(image))
+            a, b = (rows[name] for name in names)
+            evidence.append(Answer(a, b, pair.outcome, rater=pair.rater))
+            models[pair.model] = None
+        if not evidence:
+            raise RLRError("The parquet file has no labelled row, so there is nothing to learn from it: give one with answers.")
+        check_size(evidence)
+        shown = torch.cat(features)
+        material = Material(shown, tuple(evidence), shown)
+        return TasteFile(self._features.name, ", ".join(models)[:MAX_TEXT], (), material, material.fit())
 
     def _material(self, session: SessionRecord) -> Material:
         imported = [read_taste(self._store.taste_content(each), self._features) for each in self._store.imported_tastes(session.id)]
@@ -245,7 +271,7 @@ class Engine:
 
     def _own_material(self, session: SessionRecord) -> Material:
         """What was said in the session itself."""
-        pairs = [pair for pair in self._store.pairs(session.id) if pair.choice not in (None, "skip")]
+        pairs = self._store.answered_pairs(session.id)
         ratings, uploads = self._store.ratings(session.id), self._store.uploads(session.id)
         rated = [image for rating in ratings for image in rating.image_ids]
         shown = [image for pair in pairs for image in (pair.image_a, pair.image_b)]
@@ -265,10 +291,14 @@ class Engine:
         """The taste's features of stored pictures, shape (n, F); each picture is looked at once, since its id is its content's."""
         for each in image_ids:
             if each not in self._encoded:
-                picture = from_pillow(self._store.open_image(each))[None].to(self._device)
-                self._encoded[each] = self._features(picture).cpu()
+                self._encoded[each] = self._looked_at(self._store.open_image(each))
         rows = [self._encoded[each] for each in image_ids]
         return torch.cat(rows) if rows else self._features(torch.ones(1, 3, 8, 8, device=self._device))[:0].cpu()
+
+    @torch.no_grad()
+    def _looked_at(self, image: Image.Image) -> Tensor:
+        """The taste's features of a picture, shape (1, F)."""
+        return self._features(from_pillow(image)[None].to(self._device)).cpu()
 
     def rank_pairs(self, session: SessionRecord, taste: Taste, pairs: Sequence[PairRecord]) -> tuple[str, ...]:
         """The ids of questions in the order in which to ask them; it follows from the taste, the questions and the session's seed.
@@ -411,7 +441,7 @@ class Engine:
 
     def _answered(self, record: RoundRecord, taste: Taste) -> list[AnsweredPair]:
         """The session's answers; where the taste is learned from as well, less what it foretells of them."""
-        pairs = [pair for pair in self._store.pairs(record.session_id) if pair.choice not in (None, "skip")]
+        pairs = self._store.answered_pairs(record.session_id)
         if not pairs:
             raise RLRError(
                 f"learns_from = {record.lesson[1].learns_from}: there are 0 answered questions to learn from directly. "

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from rlr_core.advice import advice
 from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig, from_mapping, validate
@@ -262,6 +262,19 @@ class Studio:
         """A stored picture's file; anything but the hash of one raises RLRError."""
         self.store.image(image_id)
         return self.store.image_path(image_id)
+
+    # Tastes from elsewhere
+
+    def check_taste(self, content: bytes) -> None:
+        """Raise RLRError if `Session.import_taste` would. Loads the heavy libraries."""
+        importlib.import_module("rlr_core.engine").read_taste(content)
+
+    def taste_of_pick_a_pic(self, file: IO[bytes]) -> bytes:
+        """The content of a taste file, for `Session.import_taste`, of the answers in a parquet file of Pick-a-Pic's kind.
+
+        Of their pictures it has only what a taste needs. Waits until it is learned.
+        """
+        return self.run(FITTING, lambda job: self.engine().read_pick_a_pic(file, job.check).to_bytes())
 
 
 def checked_prompts(prompts: Sequence[str]) -> tuple[str, ...]:
@@ -520,6 +533,14 @@ class Session:
         """
         file = importlib.import_module("rlr_core.engine").read_taste(content)
         return self._store.add_taste(self.id, file.to_bytes(), file.base_model, len(file.material.evidence))
+
+    def export_pick_a_pic(self, file: IO[bytes]) -> int:
+        """Write the session's answers with their pictures as a parquet file of Pick-a-Pic's kind; returns how many there are."""
+        return importlib.import_module("rlr_core.session.pick_a_pic").write(file, self._store, self.record)
+
+    def export_win_lose(self, file: IO[bytes]) -> int:
+        """Write the session's decided answers as a zip of the folders win and lose; returns how many there are."""
+        return importlib.import_module("rlr_core.session.win_lose").write(file, self._store, self.record)
 
     def imported_tastes(self) -> tuple[ImportedTaste, ...]:
         """The tastes that were brought along, the oldest first."""

@@ -2,6 +2,8 @@
 
 import importlib
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,3 +18,15 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Stable Diffusion of tiny size as a diffusers folder; for reading only."""
     # Imported here, because most tests need none of the heavy libraries.
     return importlib.import_module("tests.tiny").write_tiny_folder(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of one megabyte; `remount` changes its options."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = os.name == "posix" and subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True)
+    if not mounted or mounted.returncode:
+        pytest.skip("mounting a small file system needs Linux and its administrator")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)

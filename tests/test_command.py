@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rlr_core.command import main
+from rlr_core.config import SamplerConfig
 from rlr_core.studio import Studio
 
 RATERS = Path(__file__).parent.parent / "assets" / "raters"
@@ -211,3 +212,94 @@ def test_an_empty_prompt_list_is_refused(run, tmp_path):
     code, err, _ = run("tune", "--prompts", tmp_path / "prompts.txt")
     assert code == 2
     assert "no prompt" in err
+
+
+@pytest.fixture
+def answered(tmp_path, tiny_folder):
+    """A workspace with a session of four answers; its id."""
+    studio = Studio(tmp_path / "workspace")
+    session = studio.create_session(str(tiny_folder), ("a cat face",), sampler=SamplerConfig(num_inference_steps=8))
+    for pair, choice in zip(session.next_pairs(4), ("a", "b", "tie", "a"), strict=True):
+        session.answer(pair.id, choice)
+    studio.close()
+    return session.id
+
+
+@pytest.fixture
+def exchange(tmp_path, answered, capsys):
+    """Run export or import in the workspace: exit code, what was said, and the JSON it wrote."""
+
+    def call(*arguments: object) -> tuple[int, str, dict]:
+        report = tmp_path / "report.json"
+        report.unlink(missing_ok=True)
+        code = main([*map(str, arguments), "--workspace", str(tmp_path / "workspace"), "--json", str(report)])
+        return code, "".join(capsys.readouterr()), json.loads(report.read_text()) if report.exists() else {}
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("what", "said", "start"), [("taste", "4 answers. ", b""), ("parquet", "4 answers.", b"PAR1"), ("win-lose", "3 answers.", b"PK")]
+)
+def test_what_was_exported_is_a_whole_file(exchange, answered, tmp_path, what, said, start):
+    target = tmp_path / "exported"
+    target.write_text("what was there before")
+    code, told, report = exchange("export", "--what", what, "--to", target)
+    assert (code, report) == (0, {"session_id": answered, "what": what, "file": str(target)})
+    assert told.startswith(f"{target}: {said}")
+    assert target.read_bytes().startswith(start) and target.stat().st_size > 1000
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".part"] == []
+
+
+@pytest.mark.parametrize("what", ["taste", "parquet"])
+def test_an_exported_file_counts_in_a_new_session_on_another_base_model(exchange, answered, tmp_path, tiny_folder, what):
+    assert exchange("export", "--what", what, "--to", tmp_path / "file")[0] == 0
+    code, told, record = exchange("import", "--from", tmp_path / "file", "--base-model", tiny_folder)
+    assert (code, record["num_said"], record["base_model"]) == (0, 4, "tiny")
+    assert record["session_id"] != answered
+    assert told.startswith(f"Session {record['session_id']}: 1 imported taste.")
+    again = exchange("import", "--from", tmp_path / "file", "--session", answered)[2]
+    assert again["session_id"] == answered
+
+
+def test_what_cannot_be_exported_or_imported_is_one_sentence_and_changes_nothing(exchange, answered, tmp_path, tiny_folder):
+    kept = tmp_path / "kept"
+    kept.write_text("kept")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    new = ("--base-model", tiny_folder)
+    for arguments, words in [
+        (("export", "--to", folder), f"to = {folder}: nothing can be written there (Is a directory)"),
+        (("export", "--to", kept / "file"), "nothing can be written there (Not a directory)"),
+        (("export", "--to", kept, "--session", "nobody"), "There is no session 'nobody'"),
+        (("import", "--from", tmp_path / "nowhere"), "it cannot be read (No such file or directory)"),
+        (("import", "--from", kept, *new), "no whole taste file"),
+        (("import", "--from", kept, "--base-model", "emojy"), "did you mean 'emoji'"),
+    ]:
+        code, told, report = exchange(*arguments)
+        assert (code, report) == (2, {}), told
+        assert words in told and told.count("\n") == 1
+    assert kept.read_text() == "kept"
+    assert list(folder.iterdir()) == [] and not list(tmp_path.glob(".*"))
+    studio = Studio(tmp_path / "workspace")
+    assert [session.id for session in studio.sessions()] == [answered]
+    studio.close()
+
+
+def test_a_full_disk_leaves_the_file_that_was_there(exchange, small_disk):
+    target = small_disk / "exported"
+    target.write_text("kept")
+    with (small_disk / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError):
+        while True:
+            filler.write(bytes(4096))
+    for what in ("taste", "parquet", "win-lose"):
+        code, told, _ = exchange("export", "--what", what, "--to", target)
+        assert code == 2 and f"to = {target}: nothing can be written there (No space left on device)" in told
+    assert target.read_text() == "kept"
+    assert sorted(path.name for path in small_disk.iterdir()) == ["exported", "filler"]
+
+
+def test_without_a_session_there_is_nothing_to_export(tmp_path, capsys):
+    assert main(["export", "--to", str(tmp_path / "file"), "--workspace", str(tmp_path / "workspace")]) == 2
+    assert "There is no session in the workspace" in capsys.readouterr().err
+    assert not (tmp_path / "file").exists()

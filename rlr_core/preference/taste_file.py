@@ -7,7 +7,7 @@ numbers. The pictures themselves are not in it. The same taste gives the same by
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NoReturn, get_args, get_type_hints
 
@@ -70,7 +70,7 @@ class TasteFile:
 
     def to_bytes(self) -> bytes:
         """The file's content; RLRError if there is more than a file holds."""
-        self._check_size()
+        check_size(self.material.evidence)
         tensors, numbers = self.taste.parts()
         about = {
             "version": VERSION,
@@ -80,7 +80,8 @@ class TasteFile:
             "evidence": [{"kind": NAMES[type(piece)], **asdict(piece)} for piece in self.material.evidence],
             "taste": numbers,
         }
-        said = {"features": self.material.features.contiguous(), "reference": self.material.reference.contiguous()}
+        # Copies, for the two may be the same tensor, which safetensors refuses.
+        said = {name: getattr(self.material, name).clone(memory_format=torch.contiguous_format) for name in ("features", "reference")}
         # One text alone: several would be written in any order.
         content = save(said | {f"taste.{name}": tensor for name, tensor in tensors.items()}, {ABOUT: json.dumps(about)})
         _check_length(content)
@@ -103,7 +104,7 @@ class TasteFile:
                 Material(tensors["features"], tuple(_piece(each) for each in about["evidence"]), tensors["reference"]),
                 Taste.from_parts({name.removeprefix("taste."): tensor for name, tensor in tensors.items()}, about["taste"]),
             )
-            file._check_size()
+            check_size(file.material.evidence)
             file._check_texts()
             file._check_figures()
         except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as problem:
@@ -126,16 +127,6 @@ class TasteFile:
         if taste.num_answers != len(self.material.evidence):
             raise ValueError(f"it says to be of {taste.num_answers} answers, ratings and uploads, and has {len(self.material.evidence)}")
 
-    def _check_size(self) -> None:
-        evidence = self.material.evidence
-        if not evidence:
-            raise RLRError("The taste is of 0 answers, ratings and uploads, so there is nothing to carry: answer a few questions first.")
-        raters = len({piece.rater for piece in evidence})
-        if raters > MAX_RATERS:
-            raise RLRError(f"The taste is of {raters} people, more than the {MAX_RATERS} that are learned from together: take fewer.")
-        if sum(len(piece.pictures) ** 2 for piece in evidence) > MAX_COMPARED:
-            raise RLRError(f"The taste is of {len(evidence)} answers, ratings and uploads, more than can be learned from: take fewer.")
-
     def _check_tensors(self) -> None:
         said, taste = self.material, self.taste
         tensors = {"features": said.features, "reference": said.reference}
@@ -155,6 +146,17 @@ class TasteFile:
         for piece in self.material.evidence:
             if not all(0 <= row < num_pictures for row in piece.pictures):
                 raise _damaged(f"it speaks of the pictures {piece.pictures} where there are {num_pictures}")
+
+
+def check_size(evidence: Sequence[Evidence]) -> None:
+    """Raise RLRError if there is nothing, or more than a taste file may hold, for it would take too long to learn from."""
+    if not evidence:
+        raise RLRError("The taste is of 0 answers, ratings and uploads, so there is nothing to carry: answer a few questions first.")
+    raters = len({piece.rater for piece in evidence})
+    if raters > MAX_RATERS:
+        raise RLRError(f"The taste is of {raters} people, more than the {MAX_RATERS} that are learned from together: take fewer.")
+    if sum(len(piece.pictures) ** 2 for piece in evidence) > MAX_COMPARED:
+        raise RLRError(f"The taste is of {len(evidence)} answers, ratings and uploads, more than can be learned from: take fewer.")
 
 
 def _check_length(content: bytes) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import IO
 
 from rlr_core.errors import RLRError
 
@@ -63,16 +64,23 @@ def _sentence(problem: OSError | sqlite3.Error) -> str | None:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write `path` so that, whenever the power fails, it is there as a whole or not at all."""
-    with NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as file:
-        temporary = Path(file.name)
-        try:
-            file.write(content)
+    with replacing(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file that is `path` once the block is over and it is on the disk; if the block raises, nothing has changed."""
+    temporary = NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False)
+    try:
+        with temporary as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
-        except OSError:
-            temporary.unlink()
-            raise
-    os.replace(temporary, path)
+        os.replace(temporary.name, path)
+    except BaseException:
+        Path(temporary.name).unlink()
+        raise
     _sync_folder(path.parent)
 
 

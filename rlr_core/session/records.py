@@ -4,6 +4,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig
@@ -34,6 +35,12 @@ class SessionRecord:
     seed: int
     current_round_id: str
     created_at: float
+
+    @property
+    def model_name(self) -> str:
+        """What the base model is called elsewhere; where a folder or file lies on this machine is nobody's business."""
+        path = Path(self.base_model)
+        return path.name if path.exists() else self.base_model
 
 
 @dataclass(frozen=True)

@@ -248,6 +248,10 @@ class Store:
         """All pairs of the session in the order they were made, with their valid answers."""
         return records(PairRecord, self._all("SELECT * FROM all_pairs WHERE session_id = ? ORDER BY sequence", session_id))
 
+    def answered_pairs(self, session_id: str) -> tuple[PairRecord, ...]:
+        """The pairs of the session with a valid answer, the skipped ones not counted, in the order they were made."""
+        return tuple(pair for pair in self.pairs(session_id) if pair.choice not in (None, "skip"))
+
     def open_pairs(self, session_id: str, round_id: str) -> tuple[PairRecord, ...]:
         """The questions of this round that wait for an answer, the oldest first."""
         return records(

@@ -1,7 +1,9 @@
 """A taste that is taken from one session to another, on the same base model and on another one."""
 
+import io
 from dataclasses import replace
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from rlr_core.errors import RLRError
 from rlr_core.preference.evidence import Answer, Stars
 from rlr_core.preference.taste import Taste
 from rlr_core.preference.taste_file import TasteFile
+from rlr_core.session import pick_a_pic
 from tests.rounds.conftest import LEARNING, PROMPTS, SAMPLER
 from tests.tiny import write_tiny_folder
 
@@ -117,3 +120,28 @@ def test_what_is_no_comparable_taste_is_refused_and_nothing_is_kept(studio, else
 def test_nothing_said_is_nothing_to_export(elsewhere):
     with pytest.raises(RLRError, match="0 answers, ratings and uploads"):
         elsewhere.export_taste()
+
+
+def test_answers_in_a_parquet_file_become_a_taste(studio, session, elsewhere, content):
+    file = io.BytesIO()
+    assert session.export_pick_a_pic(file) == 9
+    file.seek(0)
+    taste = TasteFile.read(studio.taste_of_pick_a_pic(file))
+    own = [piece for piece in TasteFile.read(content).material.evidence if isinstance(piece, Answer)]
+    outcomes = ["tie" if piece.outcome == "both_bad" else piece.outcome for piece in own]
+    assert [piece.outcome for piece in taste.material.evidence] == outcomes
+    assert {(piece.left, piece.rater) for piece in taste.material.evidence} == {(None, "user 0")}
+    assert taste.base_model == "tiny"
+    assert elsewhere.import_taste(taste.to_bytes()).num_said == 9
+    # JPEG changes pixels a little, and so what is seen in them.
+    scale = taste.taste.scale
+    before = TasteFile.read(content).material.features[:2]
+    assert ((taste.material.features[:2] - before) / scale).abs().median() < 0.3
+
+
+def test_an_empty_parquet_file_teaches_nothing(studio):
+    file = io.BytesIO()
+    pq.write_table(pick_a_pic.SCHEMA.empty_table(), file)
+    file.seek(0)
+    with pytest.raises(RLRError, match="no labelled row"):
+        studio.taste_of_pick_a_pic(file)

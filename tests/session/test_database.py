@@ -1,6 +1,5 @@
 """Opening, migrating, transactions, and what is said when a workspace cannot be used."""
 
-import os
 import sqlite3
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -23,18 +22,6 @@ from rlr_core.session.store import Store
 sys.stdin.readline()
 print(Store(Path(sys.argv[1])).create_session("emoji", ("a cat",)).id)
 """
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A real file system of one megabyte; `remount` changes its options."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = os.name == "posix" and subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True)
-    if not mounted or mounted.returncode:
-        pytest.skip("mounting a small file system needs Linux and its administrator")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 def version(root) -> int:
