@@ -1,25 +1,30 @@
-"""How well a taste fitted to 30 answers foretells new questions, by scripted rater.
+"""How well a taste foretells new questions: by scripted rater, number of answers, and share of wrong ones.
 
-    python3 launch.py bench taste --base-model emoji --questions 96 --answers 30 --seeds 3
-    python3 launch.py bench taste --reliability      # whether its probabilities come true
-    python3 launch.py bench taste --fit-speed        # seconds a fit and the choice of a question take; needs no model
+    python3 launch.py bench taste --questions 160 --answers 10 20 30 --wrong 0 0.2 --seeds 3 --json out.json
+    python3 launch.py bench taste --reliability --json out.json    # also whether its probabilities come true
+    python3 launch.py bench taste --fit-speed --json out.json      # seconds a fit and the order of questions take; needs no model
 
 Of the questions that were not answered, the half in which the rater's utilities differ most is asked: on the others no person has an
-opinion. Chance is 0.5. Answers are noisy: half of them are clear by two logits or more. The reliability is of all questions that were
-not answered, each answered once by the rater.
+opinion. Chance is 0.5. Answers are noisy: half of them are clear by two logits or more; and a share of them is turned round where --wrong
+says so, but what is foretold is the true opinion. The reliability is of all questions that were not answered, each answered once by the
+rater, wrong answers included.
 """
 
 import argparse
+import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
+from statistics import fmean
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from rlr_core.errors import RLRError
 from rlr_core.paths import assets_folder
 from rlr_core.preference.calibration import Reliability, reliability
 from rlr_core.preference.evidence import Answer, Evidence, Ranking, Stars, Thumb
@@ -54,6 +59,26 @@ def make_questions(base_model: str, count: int) -> tuple[list[Question], Tensor,
 
 
 @dataclass(frozen=True)
+class Foretold:
+    """Share of unanswered, clear questions whose better picture was named after so many answers, of which a share was wrong."""
+
+    rater: str
+    wrong: float
+    answers: int
+    seed: int
+    share: float
+
+
+@dataclass(frozen=True)
+class FitTime:
+    """Processor seconds of one fit."""
+
+    evidence: str
+    count: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Trial:
     """A taste from some of a rater's answers, and the questions that were kept from it."""
 
@@ -71,13 +96,17 @@ def learn(rater: Rater, questions: Sequence[Question], features: tuple[Tensor, T
     return Trial(fit_taste(shown, evidence, reference=shown), order[num_answers:])
 
 
-def foretold(rater: Rater, questions: Sequence[Question], features: tuple[Tensor, Tensor], trial: Trial) -> float:
-    """Share of unanswered, clear questions whose better picture the taste names."""
+def opinions(rater: Rater, questions: Sequence[Question]) -> Tensor:
+    """By how much the rater likes a better than b, shape (n,)."""
+    return torch.tensor([rater.utility(a, prompt) - rater.utility(b, prompt) for a, b, prompt in questions], dtype=torch.float64)
+
+
+def foretold(truth: Tensor, features: tuple[Tensor, Tensor], trial: Trial) -> float:
+    """Share of unanswered, clear questions whose better picture the taste names; `truth` is of all questions."""
     (a, b), new = features, trial.new
-    truth = torch.tensor([rater.utility(left, text) - rater.utility(right, text) for left, right, text in (questions[n] for n in new)])
-    clear = truth.abs() > truth.abs().median()
+    clear = truth[new].abs() > truth[new].abs().median()
     found, _ = trial.taste.difference(a[new], b[new])
-    return float(((found > 0) == (truth > 0))[clear].float().mean())
+    return float(((found > 0) == (truth[new] > 0))[clear].float().mean())
 
 
 def predictions(
@@ -89,25 +118,29 @@ def predictions(
     return trial.taste.probability(a[new], b[new]), torch.tensor(happened)
 
 
-def fit_speed(say: Callable[[str], None]) -> None:
-    """Seconds of one core for fits to many answers, made up for pictures of random features, and for choosing a question."""
+def fit_speed(say: Callable[[str], None]) -> dict[str, object]:
+    """Seconds of one core for fits to many answers, made up for pictures of random features, and for ordering questions."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     num_columns = FeatureEncoder(assets_folder() / "clip", torch.device("cpu"))(torch.ones(1, 3, 64, 64)).shape[1]
     features = torch.randn(NUM_SPEED_PICTURES, num_columns, generator=generator(0, "features"))
     say(f"one core, {num_columns} features")
+    fits = []
     for kind, make in (("answers", random_answers), ("mixed, two raters", random_mixture)):
         for count in SPEED_COUNTS:
             evidence = make(features, count)
             started = time.process_time()
             taste = fit_taste(features, evidence, features)
-            say(f"{kind:18} {count:6}  {time.process_time() - started:6.2f} s")
+            fits.append(FitTime(kind, count, time.process_time() - started))
+            say(f"{kind:18} {count:6}  {fits[-1].seconds:6.2f} s")
     a, b = features[:NUM_CANDIDATES], features[NUM_CANDIDATES : 2 * NUM_CANDIDATES]
     started = time.process_time()
     for number in range(REPETITIONS):
         order_of_asking(taste, a, b, generator(0, "question", number))
-    say(f"order of {NUM_CANDIDATES} questions     {(time.process_time() - started) / REPETITIONS * 1000:6.1f} ms")
+    ordering = (time.process_time() - started) / REPETITIONS
+    say(f"order of {NUM_CANDIDATES} questions     {ordering * 1000:6.1f} ms")
     torch.set_num_threads(threads)
+    return {"features": num_columns, "fits": [asdict(each) for each in fits], "order_of_asking_seconds": ordering}
 
 
 def planted_utility(features: Tensor) -> Tensor:
@@ -146,35 +179,73 @@ def random_mixture(features: Tensor, count: int) -> list[Evidence]:
     return made
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--base-model", default="emoji")
-    parser.add_argument("--questions", type=int, default=96)
-    parser.add_argument("--answers", type=int, default=30)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--reliability", action="store_true", help="print whether the taste's probabilities come true")
-    parser.add_argument("--fit-speed", action="store_true", help="print how long a fit takes, and nothing else")
-    arguments = parser.parse_args(argv)
-    if arguments.fit_speed:
-        fit_speed(print)
-        return
-    questions, *features = make_questions(arguments.base_model, arguments.questions)
-    sides, found = tuple(features), []
-    for path in sorted(path for folder in RATER_FOLDERS for path in folder.glob("*.py")):
-        rater = informative(load_rater(path), questions)
-        trials = [learn(rater, questions, sides, arguments.answers, seed) for seed in range(arguments.seeds)]
-        shares = [foretold(rater, questions, sides, trial) for trial in trials]
-        print(f"{path.stem:16} {sum(shares) / len(shares):.3f}")
-        found += [predictions(rater, questions, sides, trial, seed) for seed, trial in enumerate(trials)]
-    if arguments.reliability:
-        print(*pooled(found).lines, sep="\n")
+def table(found: Sequence[Foretold]) -> str:
+    """A line a rater: the seeds' mean share, in a column a number of answers and share of wrong ones; their means last."""
+    columns = list(dict.fromkeys((each.wrong, each.answers) for each in found))
+    raters = [*dict.fromkeys(each.rater for each in found), "mean"]
+    rows = [["rater", *(f"{answers} answers" + f", {wrong:.0%} wrong" * (wrong > 0) for wrong, answers in columns)]]
+    rows.append(["---"] * (1 + len(columns)))
+    for rater in raters:
+        own = [each for each in found if rater in (each.rater, "mean")]
+        means = [fmean(each.share for each in own if (each.wrong, each.answers) == column) for column in columns]
+        rows.append([rater, *(f"{mean:.3f}" for mean in means)])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def pooled(found: Sequence[tuple[Tensor, Tensor]]) -> Reliability:
     """One table of predictions of several tastes."""
     predicted, happened = zip(*found, strict=True)
     return reliability(torch.cat(predicted), torch.cat(happened))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(prog="launch.py bench taste", description=__doc__.splitlines()[0])
+    made.add_argument("--base-model", default="emoji")
+    made.add_argument("--questions", type=int, default=96, help="Answered and foretold ones together. Default 96.")
+    made.add_argument("--answers", nargs="+", type=int, default=[30])
+    made.add_argument("--wrong", nargs="+", type=float, default=[0.0], metavar="SHARE", help="Share of answers turned round. Default 0.")
+    made.add_argument("--seeds", type=int, default=3)
+    made.add_argument("--reliability", action="store_true", help="Print whether the taste's probabilities come true, too.")
+    made.add_argument("--fit-speed", action="store_true", help="Print how long a fit takes, and nothing else.")
+    made.add_argument("--json", type=Path, metavar="FILE")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure, print, write."""
+    arguments = parser().parse_args(argv)
+    figures = fit_speed(print) if arguments.fit_speed else foretelling(arguments)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def foretelling(arguments: argparse.Namespace) -> dict[str, object]:
+    """Every rater, share of wrong answers, number of answers and seed."""
+    if max(arguments.answers) > arguments.questions - 2:
+        raise RLRError(
+            f"questions = {arguments.questions}: after {max(arguments.answers)} answers too few are left to foretell. "
+            f"Use at least {max(arguments.answers) + 2}."
+        )
+    questions, *features = make_questions(arguments.base_model, arguments.questions)
+    sides, found, predicted = tuple(features), [], []
+    paths = sorted(path for folder in RATER_FOLDERS for path in folder.glob("*.py"))
+    for path, wrong in product(paths, arguments.wrong):
+        rater = informative(load_rater(path), questions).wrong(wrong)
+        truth = opinions(rater, questions)
+        for answers, seed in product(arguments.answers, range(arguments.seeds)):
+            trial = learn(rater, questions, sides, answers, seed)
+            found.append(Foretold(path.stem, wrong, answers, seed, foretold(truth, sides, trial)))
+            if arguments.reliability:
+                predicted.append(predictions(rater, questions, sides, trial, seed))
+    print(table(found))
+    settings = {name: getattr(arguments, name) for name in ("base_model", "questions", "answers", "wrong", "seeds")}
+    figures = {**settings, "foretold": [asdict(each) for each in found]}
+    if not arguments.reliability:
+        return figures
+    whole = pooled(predicted)
+    print("", *whole.lines, sep="\n")
+    return {**figures, "reliability": asdict(whole)}
 
 
 if __name__ == "__main__":

@@ -25,9 +25,9 @@ CUT_STD = 1.5  # logits: how far one person is more generous than another
 POSITION_BIAS_STD = 0.2  # logits: of two equal pictures the left one is chosen by 55 % rather than by half
 LOG_CONSISTENCY_STD = 0.7  # a rater twice or half as consistent as usual is nothing special
 LOGISTIC_STD = math.pi / math.sqrt(3)
-OUTER_ITERATIONS = 8
+VARIANCE_UPDATES = 60
 VARIANCES_TOLERANCE = 0.01  # relative
-NEWTON_ITERATIONS = 50
+NEWTON_STEPS = 50
 HALVINGS = 40
 SMALLEST_SHRINKAGE = 0.1
 GAIN_TOLERANCE = 1e-3  # nats that the last step of Newton's method promises; what it leaves is about a thousandth of that
@@ -192,16 +192,19 @@ def _theme_variances(columns: Tensor) -> Tensor:
 def fit(choices: Choices, columns: Tensor) -> tuple[Posterior, Prior]:
     """The posterior, and the prior whose variances of w are fitted theme by theme: v = (|w|^2 + s v_0) / (gamma + s).
 
-    gamma is how many columns of the theme the answers determine (MacKay 1992), s the strength of the prior guess v_0.
+    gamma is how many columns of the theme the answers determine (MacKay 1992), s the strength of the prior guess v_0. One step of Newton's
+    method goes before each update, so both arrive together; the curvature, which is what takes the time, is not refined for variances
+    that are about to change.
     """
     likelihood, prior = Likelihood(choices), make_prior(choices, columns)
     sizes, guess = columns.sum(1), _theme_variances(columns)
     variances, num_features = guess, columns.shape[1]
     start = prior.mean
-    for _ in range(OUTER_ITERATIONS):
-        posterior = laplace(likelihood, prior, start)
+    for _ in range(VARIANCE_UPDATES):
+        posterior = laplace(likelihood, prior, start, most_steps=1)
         start = posterior.mean
-        determined = sizes - columns @ posterior.covariance.diagonal()[:num_features] / variances
+        # Not below 0: before the maximum is reached, `bend` may leave less curvature than the prior's own.
+        determined = (sizes - columns @ posterior.covariance.diagonal()[:num_features] / variances).clamp_min(0)
         new = (columns @ start[:num_features].square() + HYPER_PRIOR_STRENGTH * guess) / (determined + HYPER_PRIOR_STRENGTH)
         change, variances = (new / variances - 1).abs().max(), new
         prior = prior.with_weights(variances @ columns)
@@ -210,8 +213,8 @@ def fit(choices: Choices, columns: Tensor) -> tuple[Posterior, Prior]:
     return laplace(likelihood, prior, start), prior
 
 
-def laplace(likelihood: Likelihood, prior: Prior, start: Tensor) -> Posterior:
-    """Newton's method to the posterior's maximum, and the inverse curvature there.
+def laplace(likelihood: Likelihood, prior: Prior, start: Tensor, most_steps: int = NEWTON_STEPS) -> Posterior:
+    """Newton's method to the posterior's maximum, or `most_steps` towards it, and the inverse curvature there.
 
     Parameters are scaled by the prior's standard deviation, so the curvature is never less than the identity; a step that would not go up
     is halved. `likelihood.bend` is added where the sum stays positive, as it does near the maximum.
@@ -224,7 +227,7 @@ def laplace(likelihood: Likelihood, prior: Prior, start: Tensor) -> Posterior:
 
     identity = torch.eye(len(u), dtype=u.dtype)
     now = height(u)
-    for _ in range(NEWTON_ITERATIONS):
+    for _ in range(most_steps):
         theta = mean + std * u
         gradient = std * likelihood.gradient(theta) - u
         factor = _factor(std[:, None] * likelihood.curvature(theta) * std + identity, std[:, None] * likelihood.bend(theta) * std)

@@ -9,7 +9,8 @@ from PIL import Image
 
 from benchmarks import __main__ as bench
 from benchmarks.convergence import Curve, band, reward_at, smoothed, table
-from benchmarks.taste import RATER_FOLDERS, planted_utility, random_answers, random_mixture
+from benchmarks.taste import RATER_FOLDERS, Foretold, planted_utility, random_answers, random_mixture
+from benchmarks.taste import table as taste_table
 from benchmarks.variants import VARIANTS, parse
 from rlr_core.drift import GAUGES
 from rlr_core.estimators.registry import ESTIMATORS
@@ -98,13 +99,41 @@ def test_the_band_ends_where_the_first_seed_does():
     assert rewards.mean(0).tolist() == [2.0] * len(grid)
 
 
-def test_the_taste_is_measured_for_every_rater_and_its_probabilities_too(tiny_folder, capsys):
-    arguments = ["taste", "--base-model", str(tiny_folder), "--questions", "16", "--answers", "8", "--seeds", "1", "--reliability"]
-    assert bench.main(arguments) == 0
-    lines = capsys.readouterr().out.splitlines()
-    raters = [path for folder in RATER_FOLDERS for path in folder.glob("*.py")]
-    assert {line.split()[0] for line in lines[: len(raters)]} == {path.stem for path in raters}
-    assert lines[-1].startswith(f"{8 * len(raters)} predictions: calibration error 0.")
+def test_the_taste_is_measured_for_every_rater_and_its_probabilities_too(tiny_folder, capsys, tmp_path):
+    path = tmp_path / "taste.json"
+    arguments = ["taste", "--base-model", str(tiny_folder), "--questions", "16", "--answers", "6", "8", "--wrong", "0", "0.5", "--seeds", "1"]
+    assert bench.main([*arguments, "--reliability", "--json", str(path)]) == 0
+    head, _, *lines = capsys.readouterr().out.splitlines()
+    names = {path.stem for folder in RATER_FOLDERS for path in folder.glob("*.py")}
+    assert head == "| rater | 6 answers | 8 answers | 6 answers, 50% wrong | 8 answers, 50% wrong |"
+    assert {line.split()[1] for line in lines[: len(names) + 1]} == {*names, "mean"}
+    count = 2 * (10 + 8) * len(names)
+    assert lines[-1].startswith(f"{count} predictions: calibration error 0.")
+    written = json.loads(path.read_text())
+    keys = {"base_model", "questions", "answers", "wrong", "seeds", "foretold", "reliability"}
+    assert (set(written), written["questions"], written["wrong"]) == (keys, 16, [0.0, 0.5])
+    assert len(written["foretold"]) == 4 * len(names)
+    assert sum(each["count"] for each in written["reliability"]["bins"]) == count
+
+
+def test_more_answers_than_questions_are_refused(capsys):
+    assert bench.main(["taste", "--questions", "31", "--answers", "30"]) == 2
+    assert "questions = 31: after 30 answers too few are left to foretell. Use at least 32." in capsys.readouterr().err
+
+
+def test_the_seconds_of_a_fit_are_written(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmarks.taste.SPEED_COUNTS", (10, 20))
+    assert bench.main(["taste", "--fit-speed", "--json", str(tmp_path / "speed.json")]) == 0
+    written = json.loads((tmp_path / "speed.json").read_text())
+    assert [each["count"] for each in written["fits"]] == [10, 20, 10, 20]
+    assert all(0 < each["seconds"] < 10 for each in written["fits"])
+    assert 0 < written["order_of_asking_seconds"] < 1
+    assert "mixed, two raters      20" in capsys.readouterr().out
+
+
+def test_the_columns_of_the_taste_s_table_are_means_over_seeds():
+    rows = [Foretold(rater, 0.0, 8, seed, share) for rater, seed, share in (("x", 0, 0.5), ("x", 1, 0.7), ("y", 0, 0.9), ("y", 1, 0.9))]
+    assert taste_table(rows).splitlines()[2:] == ["| x | 0.600 |", "| y | 0.900 |", "| mean | 0.750 |"]
 
 
 @pytest.mark.parametrize("make", [random_answers, random_mixture])
