@@ -101,8 +101,8 @@ def test_the_band_ends_where_the_first_seed_does():
 
 def test_the_taste_is_measured_for_every_rater_and_its_probabilities_too(tiny_folder, capsys, tmp_path):
     path = tmp_path / "taste.json"
-    arguments = ["taste", "--base-model", str(tiny_folder), "--questions", "16", "--answers", "6", "8", "--wrong", "0", "0.5", "--seeds", "1"]
-    assert bench.main([*arguments, "--reliability", "--json", str(path)]) == 0
+    arguments = ["taste", "--base-model", str(tiny_folder), "--questions", "16", "--answers", "6", "8", "--wrong", "0", "0.5"]
+    assert bench.main([*arguments, "--seeds", "1", "--reliability", "--json", str(path)]) == 0
     head, _, *lines = capsys.readouterr().out.splitlines()
     names = {path.stem for folder in RATER_FOLDERS for path in folder.glob("*.py")}
     assert head == "| rater | 6 answers | 8 answers | 6 answers, 50% wrong | 8 answers, 50% wrong |"

@@ -1,6 +1,5 @@
 import dataclasses
 import itertools
-import time
 
 import pytest
 import torch
@@ -239,12 +238,6 @@ def test_the_probability_of_an_answer_matches_sampling(features, reference):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(RLRError, match="gone.safetensors is not there"):
         Taste.load(tmp_path / "gone.safetensors")
-
-
-def test_forty_answers_are_learned_from_in_under_a_second(features, reference):
-    started = time.process_time()
-    _fit(features, reference, _planted(features, reference, "warmth"), 40)
-    assert time.process_time() - started < 1.0
 
 
 def test_what_prompts_differ_in_does_not_hide_what_the_two_pictures_of_a_question_differ_in():
