@@ -13,6 +13,7 @@ BENCHMARKS = {
     "sampling": "our sampling loop against the stock pipeline's",
     "taste": "how well a taste foretells new questions",
     "cheating": "a reward that can be cheated, with and without anchor and alarms",
+    "portable": "win rate of a taste that was learned with another base model",
     "loop": "win rate of the whole loop with scripted tastes",
 }
 

@@ -73,7 +73,7 @@ def simulate(  # noqa: PLR0913 - the loop's own parts
     base, learning_seconds = session.current_round().id, 0.0
     for number, config in enumerate(configs):
         share = num_answers * (number + 1) // len(configs) - num_answers * number // len(configs)
-        rater = _answer_chosen(studio, session, rater, share, pool) if pool else _answer(studio, session, rater, session.next_pairs(share))
+        rater = _answer_chosen(studio, session, rater, share, pool) if pool else answer(studio, session, rater, session.next_pairs(share))
         before_round = time.monotonic()
         learn(session, config, say)
         learning_seconds += time.monotonic() - before_round
@@ -104,7 +104,7 @@ def simulate(  # noqa: PLR0913 - the loop's own parts
     )
 
 
-def _answer(studio: Studio, session: Session, rater: Rater, pairs: Sequence[PairRecord]) -> Rater:
+def answer(studio: Studio, session: Session, rater: Rater, pairs: Sequence[PairRecord]) -> Rater:
     """Answer every pair; the rater comes back as it answered, its temperature settled by these pairs."""
     settled = _settled(studio, rater, pairs)
     _give(studio, session, settled, pairs)

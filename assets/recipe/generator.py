@@ -22,7 +22,7 @@ from assets.recipe.attention import PlainAttention
 from assets.recipe.data import STYLES, Record, load
 from assets.recipe.samples import sheet
 from assets.recipe.tokenizer import train_tokenizer
-from assets.recipe.training import Training, descend
+from assets.recipe.training import Training, descend, velocity_loss
 from assets.recipe.vae import to_tensor
 
 BATCH = 32
@@ -140,22 +140,14 @@ def learning_rate(progress: float, update: int) -> float:
 
 
 def loss_of(networks: Networks, data: Data, alphas: Tensor, generator: torch.Generator) -> Tensor:
-    """Mean squared error of v = sqrt(alpha) noise - sqrt(1 - alpha) x0 (Salimans and Ho 2022) at stratified timesteps."""
+    """`velocity_loss` of a batch of pictures with captions drawn for them."""
     index = torch.randint(len(data.records), (BATCH,), generator=generator)
     quantiles = torch.rand(BATCH, generator=generator).tolist()
     captions = [draw_caption(data.records[i], q) for i, q in zip(index.tolist(), quantiles, strict=True)]
     ids = torch.stack([data.tokens[caption] for caption in captions])
-    strata = (torch.randperm(BATCH, generator=generator) + torch.rand(BATCH, generator=generator)) / BATCH
-    timestep = (strata * len(alphas)).long()
-    x_0 = data.latents[index]
-    noise = torch.randn(x_0.shape, generator=generator)
-    alpha = alphas[timestep].view(-1, 1, 1, 1)
-    x_t = alpha.sqrt() * x_0 + (1 - alpha).sqrt() * noise
-    target = alpha.sqrt() * noise - (1 - alpha).sqrt() * x_0
     with torch.autocast("cpu", torch.bfloat16):
         text = networks.text_encoder(ids).last_hidden_state
-        predicted = networks.unet(x_t.to(memory_format=torch.channels_last), timestep, text).sample
-    return (predicted.float() - target).pow(2).mean()
+    return velocity_loss(networks.unet, text, data.latents[index], alphas, generator)
 
 
 @torch.no_grad()

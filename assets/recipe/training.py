@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 MAX_GRADIENT_NORM = 1.0
 
@@ -95,3 +95,23 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor, learning_rate: float
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     torch.nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT_NORM)
     optimizer.step()
+
+
+def velocity_loss(unet: nn.Module, text: Tensor, x_0: Tensor, alphas: Tensor, generator: torch.Generator) -> Tensor:
+    """Mean squared error of v = sqrt(alpha) noise - sqrt(1 - alpha) x0 (Salimans and Ho 2022) at stratified timesteps.
+
+    Args:
+        text: hidden states of the captions, shape (B, L, D).
+        x_0: latents, shape (B, C, H, W).
+        alphas: cumulative, by timestep.
+    """
+    batch = len(x_0)
+    strata = (torch.randperm(batch, generator=generator) + torch.rand(batch, generator=generator)) / batch
+    timestep = (strata * len(alphas)).long()
+    noise = torch.randn(x_0.shape, generator=generator)
+    alpha = alphas[timestep].view(-1, 1, 1, 1)
+    x_t = alpha.sqrt() * x_0 + (1 - alpha).sqrt() * noise
+    target = alpha.sqrt() * noise - (1 - alpha).sqrt() * x_0
+    with torch.autocast("cpu", torch.bfloat16):
+        predicted = unet(x_t.to(memory_format=torch.channels_last), timestep, text).sample
+    return (predicted.float() - target).pow(2).mean()

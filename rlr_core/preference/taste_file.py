@@ -24,6 +24,7 @@ from rlr_core.preference.taste import Taste
 
 ABOUT, VERSION = "rlr-studio-taste", 1
 MAX_BYTES = 64 * 2**20
+MAX_HEADER_BYTES = 8 * 2**20
 MAX_TEXT = 500  # characters of a name or a prompt
 MAX_RATERS = 200
 MAX_COMPARED = 100_000  # the sum over all evidence of its pictures' number squared: what memory and time of a fit grow with
@@ -166,6 +167,8 @@ def _check_length(content: bytes) -> None:
 
 def _opened(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors of a taste file, and what its JSON holds; the header's length is its first eight bytes."""
+    if int.from_bytes(data[:8], "little") > MAX_HEADER_BYTES:
+        raise _no_taste()
     try:
         tensors = load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])

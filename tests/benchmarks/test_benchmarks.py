@@ -16,6 +16,7 @@ from rlr_core.drift import GAUGES
 from rlr_core.estimators.registry import ESTIMATORS
 from rlr_core.preference.taste import fit_taste
 from rlr_core.rng import generator
+from tests.tiny import write_tiny_folder
 
 KEYS = {
     "estimator", "unbiased", "bias_z", "relative_variance", "relative_variance_error", "cosine", "network_evaluations",
@@ -155,3 +156,15 @@ def test_a_cheated_reward_is_followed_three_ways(tiny_folder, tmp_path, capsys):
     assert rounds[0]["alarm"] == ""
     assert capsys.readouterr().out.count("\n| ") == 5
     assert Image.open(picture).width > 800
+
+
+def test_a_taste_is_carried_to_another_base_model(tiny_folder, tmp_path, capsys):
+    other, figures = write_tiny_folder(tmp_path / "other", seed=1), tmp_path / "portable.json"
+    arguments = ["portable", "--base-model", str(other), "--learned-with", str(tiny_folder), "--answers", "6", "--json", str(figures)]
+    assert bench.main([*arguments, "--num-updates", "1", "--batch-size", "2", "--drift-check-every", "0"]) == 0, capsys.readouterr().err
+    (carried,) = json.loads(figures.read_text())
+    assert (carried["rater"], carried["base_model"], carried["answers"]) == ("warm_colours", "other", 6)
+    assert carried["wins"] + carried["losses"] + carried["ties"] == 36
+    assert carried["kl"] > 0 and carried["taste_bytes"] > 10_000
+    assert bench.main(["portable", "--base-model", "/nowhere/model"]) == 2
+    assert "/nowhere/model" in capsys.readouterr().err

@@ -92,6 +92,7 @@ NAN = float("nan")
         (lambda c: b"\x80\x04\x95" + c, "no whole taste file"),
         (lambda c: b"PK\x03\x04" + bytes(200), "no whole taste file"),
         (lambda c: save({"features": torch.ones(2, 2)}), "no whole taste file"),
+        (lambda c: changed(c, about={"prompts": 20_000 * ["x" * 480]}), "no whole taste file"),
         (lambda c: changed(c, about={"version": 2}), "version 2, which a newer studio wrote"),
         (lambda c: changed(c, about={"version": 10**400}), "newer studio"),
         (lambda c: changed(c, about={"version": 0}), "no whole taste file"),
