@@ -118,7 +118,7 @@ def predictions(
     return trial.taste.probability(a[new], b[new]), torch.tensor(happened)
 
 
-def fit_speed(say: Callable[[str], None]) -> dict[str, object]:
+def fit_speed(counts: Sequence[int], say: Callable[[str], None]) -> dict[str, object]:
     """Seconds of one core for fits to many answers, made up for pictures of random features, and for ordering questions."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -127,7 +127,7 @@ def fit_speed(say: Callable[[str], None]) -> dict[str, object]:
     say(f"one core, {num_columns} features")
     fits = []
     for kind, make in (("answers", random_answers), ("mixed, two raters", random_mixture)):
-        for count in SPEED_COUNTS:
+        for count in counts:
             evidence = make(features, count)
             started = time.process_time()
             taste = fit_taste(features, evidence, features)
@@ -207,7 +207,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--wrong", nargs="+", type=float, default=[0.0], metavar="SHARE", help="Share of answers turned round. Default 0.")
     made.add_argument("--seeds", type=int, default=3)
     made.add_argument("--reliability", action="store_true", help="Print whether the taste's probabilities come true, too.")
-    made.add_argument("--fit-speed", action="store_true", help="Print how long a fit takes, and nothing else.")
+    made.add_argument(
+        "--fit-speed", nargs="*", type=int, metavar="COUNT", help="Print how long fits to so much evidence take, and nothing else."
+    )
     made.add_argument("--json", type=Path, metavar="FILE")
     return made
 
@@ -215,7 +217,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print, write."""
     arguments = parser().parse_args(argv)
-    figures = fit_speed(print) if arguments.fit_speed else foretelling(arguments)
+    is_timed = arguments.fit_speed is not None
+    figures = fit_speed(arguments.fit_speed or SPEED_COUNTS, print) if is_timed else foretelling(arguments)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
 

@@ -102,8 +102,8 @@ def test_the_band_ends_where_the_first_seed_does():
 
 def test_the_taste_is_measured_for_every_rater_and_its_probabilities_too(tiny_folder, capsys, tmp_path):
     path = tmp_path / "taste.json"
-    arguments = ["taste", "--base-model", str(tiny_folder), "--questions", "16", "--answers", "6", "8", "--wrong", "0", "0.5"]
-    assert bench.main([*arguments, "--seeds", "1", "--reliability", "--json", str(path)]) == 0
+    size = ["--questions", "16", "--answers", "6", "8", "--wrong", "0", "0.5", "--seeds", "1"]
+    assert bench.main(["taste", "--base-model", str(tiny_folder), *size, "--reliability", "--json", str(path)]) == 0
     head, _, *lines = capsys.readouterr().out.splitlines()
     names = {path.stem for folder in RATER_FOLDERS for path in folder.glob("*.py")}
     assert head == "| rater | 6 answers | 8 answers | 6 answers, 50% wrong | 8 answers, 50% wrong |"
@@ -122,9 +122,8 @@ def test_more_answers_than_questions_are_refused(capsys):
     assert "questions = 31: after 30 answers too few are left to foretell. Use at least 32." in capsys.readouterr().err
 
 
-def test_the_seconds_of_a_fit_are_written(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmarks.taste.SPEED_COUNTS", (10, 20))
-    assert bench.main(["taste", "--fit-speed", "--json", str(tmp_path / "speed.json")]) == 0
+def test_the_seconds_of_a_fit_are_written(capsys, tmp_path):
+    assert bench.main(["taste", "--fit-speed", "10", "20", "--json", str(tmp_path / "speed.json")]) == 0
     written = json.loads((tmp_path / "speed.json").read_text())
     assert [each["count"] for each in written["fits"]] == [10, 20, 10, 20]
     assert all(0 < each["seconds"] < 10 for each in written["fits"])
