@@ -3,7 +3,10 @@
 import argparse
 import ipaddress
 import os
+import shutil
+import signal
 import sys
+import tempfile
 import webbrowser
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +21,7 @@ from rlr_core.studio import Session, Studio
 USER_ERROR = 2
 LOCAL_HOST, LOCAL_PORT = "127.0.0.1", 7860
 AUTH_VARIABLE = "RLR_STUDIO_AUTH"
+SHORTEST_PASSWORD = 8
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,10 @@ def read_auth(text: str) -> tuple[str, str] | None:
     user, _, password = text.partition(":")
     if text and not (user and password):
         raise RLRError(f"{AUTH_VARIABLE} is not of the form user:password, so nobody could sign in: set both, or unset it.")
+    if text and len(password) < SHORTEST_PASSWORD:
+        raise RLRError(
+            f"The password in {AUTH_VARIABLE} has {len(password)} characters, so it could be guessed: use at least {SHORTEST_PASSWORD}."
+        )
     return (user, password) if text else None
 
 
@@ -100,17 +108,26 @@ def run(studio: Studio, options: Options) -> None:
     """Listen, say where, and only then load what is heavy."""
     # Made before anybody can open the page, so that two windows do not make two.
     session = studio.latest_session() or studio.create_session()
-    page = serve(studio, options.host, options.port, options.auth)
-    url = address(options.host, options.port)
-    sys.stdout.write(f"RLR Studio is at {url} (Ctrl+C ends it). Your work is kept in {options.workspace}.\n")
-    sys.stdout.flush()
-    if options.opens_browser:
-        webbrowser.open(url)
-    warm_up(session)
-    try:
-        page.block_thread()
-    finally:
-        page.close(verbose=False)
+    with tempfile.TemporaryDirectory(prefix="rlr-studio-uploads-", ignore_cleanup_errors=True) as uploads_folder:
+        signal.signal(signal.SIGTERM, lambda number, frame: end_at_once(number, uploads_folder))
+        page = serve(studio, options.host, options.port, options.auth, Path(uploads_folder))
+        url = address(options.host, options.port)
+        sys.stdout.write(f"RLR Studio is at {url} (Ctrl+C ends it). Your work is kept in {options.workspace}.\n")
+        sys.stdout.flush()
+        if options.opens_browser:
+            webbrowser.open(url)
+        warm_up(session)
+        try:
+            page.block_thread()
+        finally:
+            page.close(verbose=False)
+
+
+def end_at_once(number: int, folder: str) -> None:
+    """End by a signal as if nobody had handled it, but leave nothing in the folder of uploads."""
+    shutil.rmtree(folder, ignore_errors=True)
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
 
 
 def warm_up(session: Session) -> None:

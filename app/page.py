@@ -2,17 +2,18 @@
 
 import gradio as gr
 
+from app.errors import Window
 from app.live import Live
 from app.pages import decide, header, learn, model, rate
 from rlr_core.studio import Studio
 
-# Uploaded files are read at once; what Gradio keeps of them is deleted every hour, a day after it came.
-DELETE_CACHE = (3600, 86400)
+# Uploaded files are read at once; what Gradio keeps of them is deleted an hour after it came, looked for every five minutes.
+DELETE_CACHE = (300, 3600)
 
 
 def build(studio: Studio) -> gr.Blocks:
     """The whole interface of one studio."""
-    with gr.Blocks(title="RLR Studio", analytics_enabled=False, delete_cache=DELETE_CACHE, fill_width=True) as page:
+    with Window(title="RLR Studio", analytics_enabled=False, delete_cache=DELETE_CACHE, fill_width=True) as page:
         live = Live(studio)
         for part in (header, model, rate, learn, decide):
             part.build(live)

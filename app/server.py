@@ -1,21 +1,29 @@
 """The server: where it listens, how it looks, and the one route by which pictures leave the workspace."""
 
+import os
 import re
+from pathlib import Path
+from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from app.gate import NAMES_FOR_LOOPBACK, Gate, Rules
 from app.live import STATIC
 from app.page import build
 from app.theme import theme
 from rlr_core.errors import RLRError
+from rlr_core.session.uploads import MAX_UPLOAD_BYTES
 from rlr_core.studio import Studio
 
 PICTURE_NAME = re.compile(r"[0-9a-f]{64}")
 FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
-MAX_UPLOAD = "32mb"
+# Tokens of pages remembered, and events that may wait: more than any number of tabs has.
+MOST_PAGES, MOST_EVENTS = 1000, 500
+UPLOADS_VARIABLE = "GRADIO_TEMP_DIR"
 
 
 def picture_route(studio: Studio) -> Route:
@@ -42,9 +50,24 @@ def is_signed_in(request: Request) -> bool:
     return app.auth is None or any(token in app.tokens for token in cookies if token)
 
 
-def serve(studio: Studio, host: str, port: int, auth: tuple[str, str] | None) -> gr.Blocks:
-    """Start to listen, without waiting; raises RLRError where the port is taken."""
+def local_rules(host: str, auth: tuple[str, str] | None, uploads_folder: Path) -> Rules:
+    """The gate's rules on a person's own machine. With a password, any name may lead here: whoever comes has to sign in."""
+    return Rules(None if auth else NAMES_FOR_LOOPBACK | {host.strip("[]").lower()}, uploads_folder, is_signed_in)
+
+
+def app_kwargs(studio: Studio, rules: Rules) -> dict[str, Any]:
+    """What Gradio's application is made with: the pictures' route behind it, the gate before it."""
+    return {"routes": [picture_route(studio)], "middleware": [Middleware(Gate, rules=rules)]}
+
+
+def serve(studio: Studio, host: str, port: int, auth: tuple[str, str] | None, uploads_folder: Path) -> gr.Blocks:
+    """Start to listen, without waiting; raises RLRError where the port is taken.
+
+    `uploads_folder` is this program's alone: Gradio's own is shared by all of its programs on a machine.
+    """
+    os.environ[UPLOADS_VARIABLE] = str(uploads_folder)
     page = build(studio)
+    page.queue(max_size=MOST_EVENTS)
     try:
         page.launch(
             server_name=host,
@@ -53,7 +76,9 @@ def serve(studio: Studio, host: str, port: int, auth: tuple[str, str] | None) ->
             share=False,
             quiet=True,
             prevent_thread_lock=True,
-            app_kwargs={"routes": [picture_route(studio)]},
+            app_kwargs=app_kwargs(studio, local_rules(host, auth, uploads_folder)),
+            blocked_paths=[str(studio.store.root.resolve())],
+            state_session_capacity=MOST_PAGES,
             theme=theme(),
             css_paths=[STATIC / "studio.css"],
             head=f"<script>{(STATIC / 'navigate.js').read_text(encoding='utf-8')}</script>",
@@ -64,8 +89,8 @@ def serve(studio: Studio, host: str, port: int, auth: tuple[str, str] | None) ->
             ssr_mode=False,
             pwa=False,
             mcp_server=False,
-            max_file_size=MAX_UPLOAD,
-            show_error=True,
+            max_file_size=MAX_UPLOAD_BYTES,
+            show_error=False,
         )
     except OSError as problem:
         raise RLRError(f"Port {port} of {host} is taken by another program: end that one, or choose another port with --port.") from problem
