@@ -19,7 +19,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from rlr_core.anchor import trajectory_divergence
+from rlr_core.anchor import Anchor, trajectory_divergence
+from rlr_core.blending import blend
 from rlr_core.chain import CheckpointedChain, DenoisingChain, MeteredChain, Reward
 from rlr_core.config import ANSWERS, AUTOMATIC, BOTH, REWARD, RoundConfig, from_mapping
 from rlr_core.drift import Drift, DriftSettings
@@ -53,10 +54,20 @@ from rlr_core.round import Round, RoundState, UpdateReport, draw_prompts
 from rlr_core.sampling import Trajectory, sample
 from rlr_core.session import pick_a_pic
 from rlr_core.session.files import explained, write_atomically
-from rlr_core.session.records import REFERENCE, PairRecord, RatingRecord, RoundRecord, SampleRecord, SessionRecord
+from rlr_core.session.records import (
+    REFERENCE,
+    BlindPair,
+    ComparisonRecord,
+    PairRecord,
+    RatingRecord,
+    RoundRecord,
+    SampleRecord,
+    SessionRecord,
+)
 from rlr_core.session.store import LAST_GOOD_FILE, STATE_FILE, Store
 from rlr_core.sub_chain_memory import fitting_length, measure_step_bytes
 from rlr_core.twins import Twins, make_twins
+from rlr_core.watch import places
 
 Check = Callable[[], None]
 TASTE_FILE = "taste.safetensors"
@@ -121,8 +132,13 @@ class Engine:
 
     def sample(self, session: SessionRecord, round_id: str, prompts: Sequence[str], seeds: Sequence[int], check: Check) -> Trajectory:
         """The pictures of prompts and seeds with a round's adapter; the same noise for the same seed in every round and session."""
+        return self._sample_with(session, self.adapter(session, round_id), prompts, seeds, check)
+
+    def _sample_with(
+        self, session: SessionRecord, adapter: dict[str, Tensor], prompts: Sequence[str], seeds: Sequence[int], check: Check
+    ) -> Trajectory:
         model = self.load(session)
-        model.load_adapter_state(self.adapter(session, round_id))
+        model.load_adapter_state(adapter)
         chain = self._chain(session, model, check)
         generators = [generator(seed, "picture") for seed in seeds]
         trajectory = sample(chain, model.condition(prompts, session.sampler), generators)
@@ -137,10 +153,17 @@ class Engine:
         for first in range(0, len(prompts), SAMPLING_BATCH):
             rows = slice(first, first + SAMPLING_BATCH)
             images = self.sample(session, round_id, prompts[rows], seeds[rows], check).images
-            for image, prompt, seed in zip(images, prompts[rows], seeds[rows], strict=True):
-                image_id = self._store.put_image(to_pillow(image)).id
-                made.append(SampleRecord(session.id, round_id, purpose, prompt, seed, image_id))
-                self._store.add_sample(made[-1])
+            made += self._keep_samples(session, round_id, purpose, images, prompts[rows], seeds[rows])
+        return made
+
+    def _keep_samples(  # noqa: PLR0913 - what a sample is
+        self, session: SessionRecord, round_id: str, purpose: str, images: Tensor, prompts: Sequence[str], seeds: Sequence[int]
+    ) -> list[SampleRecord]:
+        made = []
+        for image, prompt, seed in zip(images, prompts, seeds, strict=True):
+            image_id = self._store.put_image(to_pillow(image)).id
+            made.append(SampleRecord(session.id, round_id, purpose, prompt, seed, image_id))
+            self._store.add_sample(made[-1])
         return made
 
     def adapter(self, session: SessionRecord, round_id: str) -> dict[str, Tensor]:
@@ -172,7 +195,7 @@ class Engine:
         first, last = (round(share * chain.num_steps) for share in (FIRST_INTERFACE, LAST_INTERFACE))
         step = int(torch.randint(first, max(last, first + 1), (), generator=drawing))
         sides = torch.randint(2, (PAIR_GROUP,), generator=drawing).tolist()
-        prompts = self._question_prompts(session, group)
+        prompts = [self._prompt(session, "pairs", number) for number in range(group * PAIR_GROUP, (group + 1) * PAIR_GROUP)]
         generators = image_generators(session.seed, "pairs", count=PAIR_GROUP, first=group * PAIR_GROUP)
         trajectory = sample(chain, model.condition(prompts, session.sampler), generators)
         twins = make_twins(chain, trajectory, step)
@@ -189,13 +212,10 @@ class Engine:
                 self._store.add_pair(pair)
         return pairs
 
-    def _question_prompts(self, session: SessionRecord, group: int) -> list[str]:
-        numbers = range(group * PAIR_GROUP, (group + 1) * PAIR_GROUP)
+    def _prompt(self, session: SessionRecord, purpose: str, number: int) -> str:
+        """The prompt of question `number` of a kind; none comes again before all others did."""
         size = len(session.prompts)
-        return [
-            draw_prompts(session.prompts, size, derive_seed(session.seed, "pairs", "prompts", number // size))[number % size]
-            for number in numbers
-        ]
+        return draw_prompts(session.prompts, size, derive_seed(session.seed, purpose, "prompts", number // size))[number % size]
 
     def _keep_pair(  # noqa: PLR0913 - all that tells one pair of a group from another
         self, session: SessionRecord, number: int, trajectory: Trajectory, twins: Twins, row: int, step: int, is_a_plus: bool
@@ -216,6 +236,39 @@ class Engine:
         about = {"prompt": pair.prompt, "round": pair.round_id, "step": str(step)}
         self._keep(self._store.trajectory_path(pair.id), save({name: each.contiguous().cpu() for name, each in tensors.items()}, about))
         return pair
+
+    # Comparisons
+
+    def make_blind_pairs(self, session: SessionRecord, comparison: ComparisonRecord, check: Check) -> None:
+        """The next group of a comparison's questions; nothing is kept if another program was faster."""
+        first = len(self._store.blind_pairs(comparison.id))
+        numbers = range(first, first + PAIR_GROUP)
+        rounds = [self._store.round(each).number for each in (comparison.earlier_id, comparison.later_id)]
+        sides = [int(torch.randint(2, (), generator=generator(session.seed, "proof sides", *rounds, each))) for each in numbers]
+        prompts = [self._prompt(session, "proof", each) for each in numbers]
+        seeds = [derive_seed(session.seed, "proof", each) for each in numbers]
+        earlier, later = (
+            [self._store.put_image(to_pillow(image)).id for image in self.sample(session, round_id, prompts, seeds, check).images]
+            for round_id in (comparison.earlier_id, comparison.later_id)
+        )
+        with self._store.transaction():
+            if len(self._store.blind_pairs(comparison.id)) != first:
+                return
+            for row in zip(numbers, prompts, seeds, earlier, later, map(bool, sides), strict=True):
+                self._store.add_blind_pair(BlindPair(comparison.id, *row))
+
+    # Blends
+
+    def blend(self, session: SessionRecord, first_id: str, second_id: str, share: float, check: Check) -> RoundRecord:
+        """A new round that is `share` of the second round's adapter and the rest of the first's, with pictures of what it makes."""
+        blended = blend(self.adapter(session, first_id), self.adapter(session, second_id), share)
+        prompts, seeds = zip(*places(session), strict=True)
+        trajectory = self._sample_with(session, blended.adapter, prompts, seeds, check)
+        kl = float(trajectory_divergence(self._chain(session, self.load(session), check), trajectory).mean())
+        state = RoundState(0, Anchor.at_start(kl, kl_budget=0.0, num_updates=1), 0.0, blended.adapter)
+        record = self._store.create_blend(first_id, second_id, share, blended.error, state.to_bytes())
+        self._keep_samples(session, record.id, f"after {record.id}", trajectory.images, prompts, seeds)
+        return record
 
     # Taste
 

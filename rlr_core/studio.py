@@ -10,24 +10,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from rlr_core.advice import advice
 from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig, from_mapping, validate
 from rlr_core.drift import Drift
 from rlr_core.errors import Cancelled, RLRError
 from rlr_core.paths import assets_folder
+from rlr_core.proof import FIRST_PLAN, Proof
 from rlr_core.session.events import (
     ASKING,
+    BLENDING,
     DRAWING,
+    FAILURE_KINDS,
     FITTING,
     LOADING,
+    ComparisonOpened,
     Failed,
     Heard,
     ModelReady,
     PairsRanked,
     PairsReady,
     PicturesReady,
+    RoundBlended,
     RoundEnded,
     RoundQueued,
     RoundStarted,
@@ -41,6 +46,7 @@ from rlr_core.session.records import (
     PREVIEW,
     REFERENCE,
     Choice,
+    ComparisonRecord,
     ImportedTaste,
     PairRecord,
     RatingRecord,
@@ -52,15 +58,17 @@ from rlr_core.session.records import (
 from rlr_core.session.store import STATE_FILE, Store
 from rlr_core.session.uploads import read_upload
 from rlr_core.session.worker import Job, Worker
-from rlr_core.watch import StripRow, Watch, drift_metrics, last_drift, strip
+from rlr_core.watch import StripRow, Watch, drift_metrics, last_drift, latest, places, strip
 
 if TYPE_CHECKING:
     from rlr_core.engine import Engine, Measurement
     from rlr_core.preference.taste import Taste
 
+Result = TypeVar("Result")
 REFERENCE_PICTURES = 16
 MAX_PROMPTS = 1000
 MAX_PROMPT_CHARACTERS = 500
+MAX_NOTE_CHARACTERS = 2000
 URGENT, USUAL, IDLE = 0, 1, 2
 ROUND_LABEL = "Round"
 
@@ -321,19 +329,18 @@ class Session:
             self._studio.engine().load(record)
             self._store.report(self.id, ModelReady(record.base_model))
 
-        return self._studio.submit(LOADING, self._attempt(LOADING, work))
+        return self._studio.submit(LOADING, self.attempt(LOADING, work))
 
     def failures(self) -> dict[str, str]:
         """Label and sentence of the work outside rounds that failed and has not worked since."""
-        kinds = ("failed", "model_ready", "pairs_ready", "pictures_ready", "taste_fitted")
-        return standing_failures(from_payload(each.kind, each.payload) for each in self._store.events(self.id, kinds=kinds))
+        return standing_failures(from_payload(each.kind, each.payload) for each in self._store.events(self.id, kinds=FAILURE_KINDS))
 
-    def _attempt(self, label: str, work: Callable[[Job], object]) -> Callable[[Job], None]:
+    def attempt(self, label: str, work: Callable[[Job], Result]) -> Callable[[Job], Result]:
         """`work`, whose failure is kept, so that the pages can tell of it."""
 
-        def attempt(job: Job) -> None:
+        def attempt(job: Job) -> Result:
             try:
-                work(job)
+                return work(job)
             except Cancelled:
                 raise
             except Exception as problem:
@@ -356,7 +363,7 @@ class Session:
             made = self._studio.engine().make_samples(record, record.current_round_id, PREVIEW, checked, seeds, job.check)
             self._store.report(self.id, PicturesReady(record.current_round_id, PREVIEW, tuple(sample.image_id for sample in made)))
 
-        return self._studio.submit(DRAWING, self._attempt(DRAWING, work), URGENT)
+        return self._studio.submit(DRAWING, self.attempt(DRAWING, work), URGENT)
 
     def previews(self, limit: int = 4) -> tuple[SampleRecord, ...]:
         """The last pictures made."""
@@ -376,7 +383,7 @@ class Session:
             if len(self.open_pairs(ahead)) < ahead:
                 self._studio.requeue(f"pairs {self.id}", ASKING, self._preparing(ahead))
 
-        return self._attempt(ASKING, work)
+        return self.attempt(ASKING, work)
 
     def next_pairs(self, count: int) -> tuple[PairRecord, ...]:
         """The next `count` open questions; waits until they are made."""
@@ -485,7 +492,7 @@ class Session:
         """Fit the taste in the background if answers have come since."""
         if self.taste().is_stale and not self.taste().is_empty:
             # The last answer may be taken back before its turn comes.
-            work = self._attempt(FITTING, lambda job: None if self.taste().is_empty else self._fit_taste(job))
+            work = self.attempt(FITTING, lambda job: None if self.taste().is_empty else self._fit_taste(job))
             self._studio.submit_once(f"taste {self.id}", FITTING, work)
 
     def _fit_taste(self, job: Job) -> "Taste":
@@ -585,7 +592,7 @@ class Session:
         return self._run_round(record)
 
     def _refuse_while_learning(self) -> None:
-        busy = next((record for record in self.rounds() if record.status in ("queued", "running")), None)
+        busy = next((record for record in self.rounds() if record.is_live), None)
         if busy is not None:
             raise RLRError(f"Round {busy.number} is still {busy.status}: wait for it, or stop it first.")
 
@@ -648,10 +655,13 @@ class Session:
     def checkout(self, round_id: str) -> None:
         """Go on from this round."""
         record = self.round(round_id)
-        has_adapter = record.parent_id is None or (self._store.round_folder(record.id) / STATE_FILE).exists()
-        if not has_adapter or record.status in ("queued", "running"):
-            raise RLRError(f"Round {record.number} is {record.status} and has no adapter to use yet: choose another round.")
+        self._check_usable(record)
         self._store.set_current_round(record.id)
+
+    def _check_usable(self, record: RoundRecord) -> None:
+        has_adapter = record.parent_id is None or (self._store.round_folder(record.id) / STATE_FILE).exists()
+        if not has_adapter or record.is_live:
+            raise RLRError(f"Round {record.number} is {record.status} and has no adapter to use yet: choose another round.")
 
     def undo(self) -> RoundRecord:
         """Go back to the round before the current one; nothing is deleted."""
@@ -664,7 +674,7 @@ class Session:
     def return_to_last_good(self, round_id: str) -> RoundRecord:
         """Make the state at the round's last check that rang no alarm its result, and go on from it; without such a check, its start."""
         record = self.round(round_id)
-        if record.status in ("queued", "running"):
+        if record.is_live:
             raise RLRError(f"Round {record.number} is still {record.status}: stop it first, then return to its last good state.")
         self._store.lock.acquire()
         update = self._last_good_update(round_id)
@@ -673,6 +683,101 @@ class Session:
             self._store.set_current_round(round_id)
             self._end(record, "returned", f"Returned to its last good state, after {update} updates.")
         return self.round(round_id)
+
+    def note_round(self, round_id: str, text: str) -> None:
+        """Write something about a round; an empty text takes the note away."""
+        written = text.strip()
+        if len(written) > MAX_NOTE_CHARACTERS:
+            raise RLRError(f"The note has {len(written)} characters, more than the {MAX_NOTE_CHARACTERS} that are kept: make it shorter.")
+        self._store.note_round(self.round(round_id).id, written)
+
+    def delete_round(self, round_id: str) -> None:
+        """Take a round out of the tree for good, its adapter with it; its questions, answers and pictures stay.
+
+        The base model, a round at work or waiting, the one in use, and one that others were learned from raise RLRError.
+        """
+        with self._store.transaction():
+            record = self.round(round_id)
+            children = [f"{each.number}" for each in self.rounds() if each.parent_id == record.id]
+            reason = None
+            if record.parent_id is None:
+                reason = "it is the base model, which every round starts from; delete later rounds."
+            elif record.is_live:
+                reason = f"it is {record.status}; stop it first."
+            elif record.id == self.record.current_round_id:
+                reason = "it is in use; go back to another round first."
+            elif children:
+                reason = f"other rounds were made from it ({', '.join(children)}); delete those first."
+            if reason:
+                raise RLRError(f"Round {record.number} cannot be deleted, because {reason}")
+            self._store.delete_round(record.id)
+
+    def blend(self, first_id: str, second_id: str, share: float) -> Job:
+        """Mix two rounds into a new one, in the background; the job's result is its record.
+
+        Args:
+            share: of the second, from 0 to 1; the rest is the first's, whose child the new round is. Mixed with the base model, a round
+                becomes weaker.
+        """
+        first, second = self.round(first_id), self.round(second_id)
+        if not 0 <= share <= 1:
+            raise RLRError(f"share = {share:g}: it is the second round's part of the mixture; give a number from 0 to 1.")
+        if first.id == second.id:
+            raise RLRError(f"Round {first.number} mixed with itself would be the same round again: choose two different ones.")
+        for record in (first, second):
+            self._check_usable(record)
+
+        def work(job: Job) -> RoundRecord:
+            made = self._studio.engine().blend(self.record, first.id, second.id, share, job.check)
+            self._store.report(self.id, RoundBlended(made.id))
+            return made
+
+        return self._studio.submit(BLENDING, self.attempt(BLENDING, work), URGENT)
+
+    def thumbnails(self) -> dict[str, tuple[str, ...]]:
+        """By round, its latest pictures of the watched prompts and seeds, where there are any."""
+        samples, wanted = self._store.samples(self.id), places(self.record)
+        by_round: dict[str, list[SampleRecord]] = {}
+        for sample in samples:
+            by_round.setdefault(sample.round_id, []).append(sample)
+        found = {each: latest(made, lambda _: True) for each, made in by_round.items()}
+        return {each: tuple(pictures[place] for place in wanted if place in pictures) for each, pictures in found.items()}
+
+    # Proof
+
+    def compare(self, first_id: str, second_id: str) -> Proof:
+        """The blind comparison of two rounds, which becomes the current one: the one begun before, unless a round has learned since."""
+        earlier, later = sorted((self.round(first_id), self.round(second_id)), key=lambda each: each.number)
+        if earlier.id == later.id:
+            raise RLRError(f"Round {earlier.number} compared with itself makes the same pictures twice: choose two different ones.")
+        for record in (earlier, later):
+            self._check_usable(record)
+        last_event = self._store.last_end(earlier.id, later.id)
+        known = [
+            each for each in self.comparisons() if (each.earlier_id, each.later_id, each.last_event) == (earlier.id, later.id, last_event)
+        ]
+        comparison = known[-1] if known else ComparisonRecord(self.id, earlier.id, later.id, FIRST_PLAN, last_event)
+        if not known:
+            self._store.add_comparison(comparison)
+        self._store.report(self.id, ComparisonOpened(comparison.id))
+        return self.proof(comparison.id)
+
+    def proof(self, comparison_id: str) -> Proof:
+        """A comparison of this session."""
+        record = self._store.comparison(comparison_id)
+        if record.session_id != self.id:
+            raise RLRError(f"The comparison '{comparison_id}' belongs to another session: choose one of this session's.")
+        return Proof(self._studio, self, record.id)
+
+    def comparisons(self) -> tuple[ComparisonRecord, ...]:
+        """The comparisons of rounds that are there, the oldest first."""
+        return self._store.comparisons(self.id)
+
+    def current_proof(self) -> Proof | None:
+        """The comparison the person last turned to."""
+        opened = self._last_event("comparison_opened")
+        kept = {each.id for each in self.comparisons()}
+        return self.proof(opened["comparison_id"]) if opened and opened["comparison_id"] in kept else None
 
     def _last_good_update(self, round_id: str) -> int:
         alarms = self._store.events(self.id, kinds=("drift_alarm",))
@@ -720,7 +825,7 @@ class Session:
             kl_budget=config.kl_budget,
             gradient_norm=last.get("gradient_norm"),
             part_norms=norms,
-            sentence=ended[-1].payload["sentence"] if ended and record.status not in ("queued", "running") else "",
+            sentence=ended[-1].payload["sentence"] if ended and not record.is_live else "",
             drift=last_drift(self._store, round_id),
             effective_share=last.get("effective_share"),
         )

@@ -6,6 +6,8 @@ from typing import Literal
 
 Conclusion = Literal["better", "worse", "no difference yet"]
 Z_95 = 1.959963984540054
+# Of the win rate over one half: to be sure of less would take more than 384 answers.
+LEAST_ADVANTAGE = 0.05
 
 
 def wilson_interval(successes: float, trials: int, z: float = Z_95) -> tuple[float, float]:
@@ -53,3 +55,16 @@ class Verdict:
         if low > 0.5:
             return "better"
         return "worse" if high < 0.5 else "no difference yet"
+
+    @property
+    def num_needed(self) -> int | None:
+        """Further answers after which there would be a conclusion if they came out as those so far; None if that is beyond sight.
+
+        The interval leaves one half out exactly if (p - 1/2)^2 > z^2 / (4 n): Wilson's interval is the set of shares that the score test
+        does not reject.
+        """
+        advantage = abs(self.win_rate - 0.5)
+        if self.num_questions == 0 or advantage < LEAST_ADVANTAGE:
+            return None
+        total = math.floor(Z_95**2 / (4 * advantage**2)) + 1
+        return max(0, total - self.num_questions)

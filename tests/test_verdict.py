@@ -27,3 +27,22 @@ def test_a_conclusion_needs_an_interval_without_one_half():
     assert Verdict(30, 6, 0).conclusion == "better"
     assert Verdict(6, 30, 0).conclusion == "worse"
     assert Verdict(20, 16, 0).conclusion == "no difference yet"
+
+
+@pytest.mark.parametrize(("wins", "losses", "ties"), [(7, 3, 0), (12, 8, 1), (3, 9, 4), (1, 0, 0), (30, 20, 5)])
+def test_so_many_further_answers_would_tell(wins, losses, ties):
+    verdict = Verdict(wins, losses, ties)
+    needed, rate = verdict.num_needed, verdict.win_rate
+
+    def tells(further):
+        low, high = wilson_interval(rate * (verdict.num_questions + further), verdict.num_questions + further)
+        return low > 0.5 or high < 0.5
+
+    assert needed > 0
+    assert tells(needed)
+    assert not tells(needed - 1)
+
+
+def test_no_number_of_answers_is_promised_where_there_is_no_advantage():
+    assert [Verdict(0, 0, 0).num_needed, Verdict(10, 10, 0).num_needed, Verdict(26, 24, 0).num_needed] == [None, None, None]
+    assert Verdict(30, 6, 0).num_needed == 0

@@ -8,6 +8,13 @@ from typing import Any, Literal
 Outcome = Literal["done", "budget_spent", "stopped", "failed", "drifted", "returned"]
 # Work outside a round, as a person reads of it.
 LOADING, DRAWING, ASKING, FITTING = "Loading the model", "Making pictures", "Preparing questions", "Learning your taste"
+BLENDING, COMPARING, EXPORTING, SAVING, PUSHING = (
+    "Blending rounds",
+    "Making pictures to compare",
+    "Exporting the LoRA",
+    "Saving the session",
+    "Pushing to the hub",
+)
 # What a taste is learned from, so that every word changes it: numbers of answers, uploads and changes of ratings; ids of imported tastes.
 Heard = tuple[int, int, int, tuple[str, ...]]
 
@@ -134,6 +141,42 @@ class TasteFitted:
 
 
 @dataclass(frozen=True)
+class RoundBlended:
+    """A round was made of two others."""
+
+    round_id: str
+
+
+@dataclass(frozen=True)
+class ComparisonOpened:
+    """The person turned to a comparison."""
+
+    comparison_id: str
+
+
+@dataclass(frozen=True)
+class ComparisonReady:
+    """New questions of a comparison can be asked."""
+
+    comparison_id: str
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file can be taken away; `kind` as of ExportRecord."""
+
+    kind: str
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """A round's adapter is on the hub, at `address`."""
+
+    round_id: str
+    address: str
+
+
+@dataclass(frozen=True)
 class Failed:
     """Work outside a round failed; `label` is one of the labels above, `sentence` says what happened, why, and what to do."""
 
@@ -152,6 +195,11 @@ Event = (
     | PairsRanked
     | PicturesReady
     | TasteFitted
+    | RoundBlended
+    | ComparisonOpened
+    | ComparisonReady
+    | Exported
+    | Pushed
     | Failed
 )
 
@@ -166,6 +214,11 @@ EVENTS: dict[str, type[Event]] = {
     "pairs_ranked": PairsRanked,
     "pictures_ready": PicturesReady,
     "taste_fitted": TasteFitted,
+    "round_blended": RoundBlended,
+    "comparison_opened": ComparisonOpened,
+    "comparison_ready": ComparisonReady,
+    "exported": Exported,
+    "pushed": Pushed,
     "failed": Failed,
 }
 KINDS: dict[type[Event], str] = {event: kind for kind, event in EVENTS.items()}
@@ -175,7 +228,14 @@ CURES: dict[str, tuple[type[Event], ...]] = {
     DRAWING: (PicturesReady,),
     ASKING: (PairsReady,),
     FITTING: (TasteFitted,),
+    BLENDING: (RoundBlended,),
+    COMPARING: (ComparisonReady,),
+    EXPORTING: (Exported,),
+    SAVING: (Exported,),
+    PUSHING: (Pushed,),
 }
+# What tells which work fails.
+FAILURE_KINDS = frozenset({"failed"} | {KINDS[event] for events in CURES.values() for event in events})
 
 
 def to_payload(event: Event) -> tuple[str, dict[str, Any]]:

@@ -84,6 +84,17 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     _sync_folder(path.parent)
 
 
+@contextmanager
+def writable(path: Path, what: str) -> Iterator[None]:
+    """Say what it means that `what` cannot be written to `path`, which a person chose."""
+    try:
+        yield
+    except OSError as problem:
+        raise RLRError(
+            f"{what} cannot be written to {path} ({problem.strerror}): choose a place that exists, can be written to and has room."
+        ) from problem
+
+
 def _sync_folder(folder: Path) -> None:
     if os.name == "nt":  # Windows gives no handle on a folder; NTFS journals the rename itself
         return

@@ -13,6 +13,7 @@ from rlr_core.errors import RLRError
 # Purposes of samples, beside "before <round id>" and "after <round id>".
 PREVIEW, REFERENCE, ROUND_ZERO = "preview", "reference", "round zero"
 Choice = Literal["a", "b", "tie", "both_bad", "skip"]
+BlindChoice = Literal["a", "b", "tie"]
 ME = "me"  # who answers and rates where nobody else is named
 RatingKind = Literal["thumb", "stars", "order"]
 RoundStatus = Literal["queued", "running", "done", "budget_spent", "stopped", "failed", "drifted", "returned", "interrupted"]
@@ -170,9 +171,15 @@ class ImportedTaste:
 
 @dataclass(frozen=True)
 class RoundRecord:
-    """A node of the tree of rounds; number 0 is the base model, without parent and settings.
+    """A node of the tree of rounds; number 0 is the base model, without parent and settings, and a blend has no settings.
 
     `status` follows from the round's last event and from whether the process that wrote it still lives; it is stored nowhere.
+
+    Attributes:
+        note: what the person wrote about it.
+        blended_with: the round that was mixed into the parent, for a blend; None for a round that learned.
+        blend_share: its share of the mixture, from 0 to 1.
+        blend_error: what the mixture lost by being brought back to the adapter's rank, relative to its length.
     """
 
     id: str
@@ -182,13 +189,28 @@ class RoundRecord:
     config: RoundConfig | None
     created_at: float
     status: RoundStatus
+    note: str = ""
+    blended_with: str | None = None
+    blend_share: float | None = None
+    blend_error: float | None = None
 
     @property
     def lesson(self) -> tuple[str, RoundConfig]:
-        """The parent's id and the settings it was learned with; round 0 raises RLRError."""
+        """The parent's id and the settings it was learned with; round 0 and a blend raise RLRError."""
         if self.parent_id is None or self.config is None:
-            raise RLRError("Round 0 is the base model, which learned nothing: choose a later round.")
+            kind = "a blend" if self.parent_id else "the base model"
+            raise RLRError(f"Round {self.number} is {kind}, which learned nothing: choose a round of learning.")
         return self.parent_id, self.config
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether it is a round of learning: neither the base model nor a blend."""
+        return self.config is not None
+
+    @property
+    def is_live(self) -> bool:
+        """It runs, or waits to."""
+        return self.status in ("queued", "running")
 
 
 @dataclass(frozen=True)
@@ -224,5 +246,79 @@ class SampleRecord:
     prompt: str
     seed: int
     image_id: str
+    id: str = field(default_factory=new_id)
+    created_at: float = field(default_factory=time.time)
+
+
+@dataclass(frozen=True)
+class ComparisonRecord:
+    """A blind comparison of two rounds: the same prompts and seeds, one picture of each round, the sides shuffled.
+
+    Attributes:
+        earlier_id, later_id: the rounds; a win is the later one's.
+        num_planned: answers after which the verdict is shown.
+        last_event: the last end of either round when it began; after another one the adapters are not those that were compared.
+    """
+
+    session_id: str
+    earlier_id: str
+    later_id: str
+    num_planned: int
+    last_event: int
+    id: str = field(default_factory=new_id)
+    created_at: float = field(default_factory=time.time)
+
+
+@dataclass(frozen=True)
+class BlindPair:
+    """One question of a comparison.
+
+    Attributes:
+        number: counts the comparison's pairs from 0; prompt, seed and side follow from it.
+        choice: the valid answer, "a" being the picture on the left; None while the question is open.
+    """
+
+    comparison_id: str
+    number: int
+    prompt: str
+    seed: int
+    earlier_image: str
+    later_image: str
+    is_later_left: bool
+    id: str = field(default_factory=new_id)
+    created_at: float = field(default_factory=time.time)
+    choice: BlindChoice | None = None
+
+    @property
+    def sides(self) -> tuple[str, str]:
+        """The pictures on the left and on the right."""
+        return (self.later_image, self.earlier_image) if self.is_later_left else (self.earlier_image, self.later_image)
+
+    @property
+    def winner(self) -> Literal["earlier", "later", "tie"] | None:
+        """Whose picture was the better one; None while the question is open."""
+        if self.choice is None or self.choice == "tie":
+            return self.choice
+        return "later" if (self.choice == "a") == self.is_later_left else "earlier"
+
+
+@dataclass(frozen=True)
+class ExportRecord:
+    """A file made for the person to take away.
+
+    Attributes:
+        kind: what it is, e.g. "diffusers" or "archive".
+        name: what it is called when it is downloaded.
+        content: the SHA-256 of its bytes; the file is kept under it.
+        about: what was found when it was checked.
+    """
+
+    session_id: str
+    round_id: str | None
+    kind: str
+    name: str
+    content: str
+    num_bytes: int
+    about: str
     id: str = field(default_factory=new_id)
     created_at: float = field(default_factory=time.time)

@@ -83,4 +83,44 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             file_id TEXT NOT NULL, base_model TEXT NOT NULL, num_said INTEGER NOT NULL, created_at REAL NOT NULL)""",
         "CREATE TABLE removed_tastes (taste_id TEXT PRIMARY KEY REFERENCES imported_tastes (id), created_at REAL NOT NULL)",
     ),
+    (
+        # A round that was deleted keeps its row, because questions and pictures were made with it.
+        "CREATE TABLE deleted_rounds (round_id TEXT PRIMARY KEY REFERENCES rounds (id), created_at REAL NOT NULL)",
+        """CREATE TABLE round_notes (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, round_id TEXT NOT NULL REFERENCES rounds (id), text TEXT NOT NULL,
+            created_at REAL NOT NULL)""",
+        "CREATE INDEX round_notes_by_round ON round_notes (round_id)",
+        """CREATE TABLE blends (
+            round_id TEXT PRIMARY KEY REFERENCES rounds (id), other_id TEXT NOT NULL REFERENCES rounds (id), share REAL NOT NULL,
+            error REAL NOT NULL)""",
+        """CREATE VIEW kept_rounds AS SELECT rounds.*, other_id AS blended_with, share AS blend_share, error AS blend_error,
+            COALESCE((SELECT text FROM round_notes WHERE round_id = rounds.id ORDER BY round_notes.id DESC LIMIT 1), '') AS note
+            FROM rounds LEFT JOIN blends ON blends.round_id = rounds.id
+            WHERE rounds.id NOT IN (SELECT round_id FROM deleted_rounds)""",
+        """CREATE TABLE comparisons (
+            sequence INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, session_id TEXT NOT NULL REFERENCES sessions (id),
+            earlier_id TEXT NOT NULL REFERENCES rounds (id), later_id TEXT NOT NULL REFERENCES rounds (id),
+            num_planned INTEGER NOT NULL, last_event INTEGER NOT NULL, created_at REAL NOT NULL)""",
+        """CREATE TABLE blind_pairs (
+            sequence INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, comparison_id TEXT NOT NULL REFERENCES comparisons (id),
+            number INTEGER NOT NULL, prompt TEXT NOT NULL, seed INTEGER NOT NULL, earlier_image TEXT NOT NULL REFERENCES images (id),
+            later_image TEXT NOT NULL REFERENCES images (id), is_later_left INTEGER NOT NULL, created_at REAL NOT NULL,
+            UNIQUE (comparison_id, number))""",
+        """CREATE TABLE blind_answers (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, comparison_id TEXT NOT NULL REFERENCES comparisons (id),
+            pair_id TEXT NOT NULL REFERENCES blind_pairs (id), choice TEXT NOT NULL, press_id TEXT UNIQUE, created_at REAL NOT NULL)""",
+        "CREATE INDEX blind_answers_by_pair ON blind_answers (pair_id)",
+        "CREATE TABLE undone_blind_answers (blind_answer_id INTEGER PRIMARY KEY REFERENCES blind_answers (id), created_at REAL NOT NULL)",
+        """CREATE TABLE undo_blind_presses (
+            press_id TEXT PRIMARY KEY, blind_answer_id INTEGER REFERENCES blind_answers (id), created_at REAL NOT NULL)""",
+        """CREATE VIEW all_blind_answers AS
+            SELECT *, id IN (SELECT blind_answer_id FROM undone_blind_answers) AS undone FROM blind_answers""",
+        """CREATE VIEW all_blind_pairs AS SELECT *,
+            (SELECT choice FROM all_blind_answers WHERE pair_id = blind_pairs.id AND NOT undone ORDER BY all_blind_answers.id DESC LIMIT 1)
+            AS choice FROM blind_pairs""",
+        """CREATE TABLE exports (
+            sequence INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, session_id TEXT NOT NULL REFERENCES sessions (id),
+            round_id TEXT REFERENCES rounds (id), kind TEXT NOT NULL, name TEXT NOT NULL, content TEXT NOT NULL, num_bytes INTEGER NOT NULL,
+            about TEXT NOT NULL, created_at REAL NOT NULL)""",
+    ),
 )

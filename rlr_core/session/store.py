@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import shutil
 import sqlite3
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -23,8 +24,12 @@ from rlr_core.session.ratings import checked_rater, rating_problem
 from rlr_core.session.records import (
     ME,
     AnswerRecord,
+    BlindChoice,
+    BlindPair,
     Choice,
+    ComparisonRecord,
     EventRecord,
+    ExportRecord,
     ImageRecord,
     ImportedTaste,
     MetricRecord,
@@ -59,7 +64,7 @@ class Store:
         self._database = Database(self.root)
         self.lock = WorkspaceLock(self.root)
         with explained(self.root):
-            for folder in ("images", "trajectories", "rounds", "tastes"):
+            for folder in ("images", "trajectories", "rounds", "tastes", "exports"):
                 (self.root / folder).mkdir(exist_ok=True)
 
     def close(self) -> None:
@@ -112,19 +117,52 @@ class Store:
         self.lock.acquire()
         session_id = self.round(parent_id).session_id
         with self._database.write() as connection:
-            number = connection.execute("SELECT MAX(number) + 1 FROM rounds WHERE session_id = ?", (session_id,)).fetchone()[0]
+            number = self._next_round_number(session_id)
             made = RoundRecord(new_id(), session_id, parent_id, number, config, time.time(), "queued")
-            insert(connection, "rounds", **{name: value for name, value in vars(made).items() if name != "status"})
+            columns = ("id", "session_id", "parent_id", "number", "config", "created_at")
+            insert(connection, "rounds", **{name: getattr(made, name) for name in columns})
             self.report(session_id, RoundQueued(made.id))
         return made
 
+    def create_blend(self, parent_id: str, other_id: str, share: float, error: float, adapter: bytes) -> RoundRecord:
+        """A round that is a mixture of two others; `adapter` is its state file's content, `error` as in RoundRecord.blend_error."""
+        session_id, round_id, now = self.round(parent_id).session_id, new_id(), time.time()
+        path = self.round_folder(round_id) / STATE_FILE
+        with explained(self.root):
+            write_atomically(path, adapter)
+        with self._database.write() as connection:
+            values = {"id": round_id, "session_id": session_id, "parent_id": parent_id, "config": None, "created_at": now}
+            insert(connection, "rounds", **values, number=self._next_round_number(session_id))
+            insert(connection, "blends", round_id=round_id, other_id=other_id, share=share, error=error)
+        return self.round(round_id)
+
+    def _next_round_number(self, session_id: str) -> int:
+        # Deleted rounds count: a number never comes to mean another round.
+        return self._all("SELECT MAX(number) + 1 AS next FROM rounds WHERE session_id = ?", session_id)[0]["next"]
+
+    def note_round(self, round_id: str, text: str) -> None:
+        """Keep what the person writes about a round, in place of what they wrote before."""
+        with self._database.write() as connection:
+            insert(connection, "round_notes", round_id=self.round(round_id).id, text=text, created_at=time.time())
+
+    def delete_round(self, round_id: str) -> None:
+        """Take a round out of the tree for good: its adapter and its exports are removed, its questions and pictures stay."""
+        folder = self.round_folder(self.round(round_id).id)
+        with self._database.write() as connection:
+            insert(connection, "deleted_rounds", round_id=round_id, created_at=time.time())
+            dropped = self._drop_exports("round_id = ?", round_id)
+        # The tombstone comes first: files that outlive it are of no round, while a round without its files would be broken.
+        with explained(self.root):
+            shutil.rmtree(folder)
+            self._remove_unused(dropped)
+
     def round(self, round_id: str) -> RoundRecord:
-        """The round called so, with its status as of now."""
-        return self._with_status(self._one("rounds", "round", round_id))
+        """The round called so, with its status as of now; a deleted one is not there."""
+        return self._with_status(self._one("kept_rounds", "round", round_id))
 
     def rounds(self, session_id: str) -> tuple[RoundRecord, ...]:
-        """The session's tree of rounds, the oldest first."""
-        rows = self._all("SELECT * FROM rounds WHERE session_id = ? ORDER BY sequence", session_id)
+        """The session's tree of rounds without those deleted, the oldest first."""
+        rows = self._all("SELECT * FROM kept_rounds WHERE session_id = ? ORDER BY sequence", session_id)
         return tuple(self._with_status(row) for row in rows)
 
     def lineage(self, round_id: str) -> tuple[RoundRecord, ...]:
@@ -141,7 +179,7 @@ class Store:
         kinds = "kind IN ('round_queued', 'round_started', 'round_ended')"
         last = self._all(f"SELECT kind, writer, payload FROM events WHERE round_id = ? AND {kinds} ORDER BY id DESC LIMIT 1", round_id)
         if not last:
-            return "done"  # round 0: the base model is there from the start
+            return "done"  # round 0 and blends are there from the start
         if last[0]["kind"] == "round_ended":
             return json.loads(last[0]["payload"])["outcome"]
         return LIVING[last[0]["kind"]] if last[0]["writer"] == self.lock.holder() else "interrupted"
@@ -292,15 +330,18 @@ class Store:
 
         `press_id` names the key press, as for an answer: delivered again, it returns what it took back the first time.
         """
-        return self._answer(self._undo_last("answer", "undo_presses", session_id, press_id))
+        return self._answer(self._undo_last("answer", "undo_presses", ("session_id", session_id), press_id))
 
-    def _undo_last(self, what: str, presses: str, session_id: str, press_id: str | None) -> int | None:
-        """Put a tombstone on the session's last row of a table ("answer" or "rating"); the row's id, None if there is none."""
+    def _undo_last(self, what: str, presses: str, scope: tuple[str, str], press_id: str | None) -> int | None:
+        """Put a tombstone on the last row of a table ("answer", "rating", "blind_answer") of those whose column has a value, `scope`; the
+        row's id, None if there is none.
+        """
         with self._database.write() as connection:
             known = self._all(f"SELECT {what}_id FROM {presses} WHERE press_id = ?", press_id)
             if known:
                 return known[0][f"{what}_id"]
-            last = self._all(f"SELECT id FROM all_{what}s WHERE session_id = ? AND NOT undone ORDER BY id DESC LIMIT 1", session_id)
+            column, value = scope
+            last = self._all(f"SELECT id FROM all_{what}s WHERE {column} = ? AND NOT undone ORDER BY id DESC LIMIT 1", value)
             row_id, now = last[0]["id"] if last else None, time.time()
             if row_id is not None:
                 insert(connection, f"undone_{what}s", **{f"{what}_id": row_id}, created_at=now)
@@ -353,7 +394,7 @@ class Store:
 
     def undo_last_rating(self, session_id: str, press_id: str | None = None) -> RatingRecord | None:
         """Take back the session's last rating that is not yet undone, and return it; None if there is none. `press_id` as for an answer."""
-        return self._rating("id = ?", self._undo_last("rating", "undo_rating_presses", session_id, press_id))
+        return self._rating("id = ?", self._undo_last("rating", "undo_rating_presses", ("session_id", session_id), press_id))
 
     def all_ratings(self, session_id: str) -> tuple[RatingRecord, ...]:
         """Every rating ever given in the session in order, the undone and the replaced ones too."""
@@ -386,6 +427,102 @@ class Store:
         )
         if not self._all(" UNION ALL ".join(sources), session_id, image_id):
             raise RLRError(f"The picture {image_id[:12]}… was never shown in this session, so it cannot be rated in it: rate one that was.")
+
+    # Comparisons
+
+    def last_end(self, *round_ids: str) -> int:
+        """The id of the last event that ended one of the rounds, 0 if none ever did."""
+        places = ", ".join("?" * len(round_ids))
+        sql = f"SELECT COALESCE(MAX(id), 0) AS last FROM events WHERE kind = 'round_ended' AND round_id IN ({places})"
+        return self._all(sql, *round_ids)[0]["last"]
+
+    def add_comparison(self, comparison: ComparisonRecord) -> None:
+        """Keep a new comparison."""
+        with self._database.write() as connection:
+            insert(connection, "comparisons", **vars(comparison))
+
+    def comparison(self, comparison_id: str) -> ComparisonRecord:
+        """The comparison called so."""
+        return record(ComparisonRecord, self._one("comparisons", "comparison", comparison_id))
+
+    def comparisons(self, session_id: str) -> tuple[ComparisonRecord, ...]:
+        """The session's comparisons of rounds that are not deleted, the oldest first."""
+        kept = "earlier_id IN (SELECT id FROM kept_rounds) AND later_id IN (SELECT id FROM kept_rounds)"
+        rows = self._all(f"SELECT * FROM comparisons WHERE session_id = ? AND {kept} ORDER BY sequence", session_id)
+        return records(ComparisonRecord, rows)
+
+    def plan_comparison(self, comparison_id: str, num_planned: int) -> None:
+        """Show the comparison's verdict after so many answers."""
+        with self._database.write() as connection:
+            connection.execute("UPDATE comparisons SET num_planned = ? WHERE id = ?", (num_planned, comparison_id))
+
+    def add_blind_pair(self, pair: BlindPair) -> None:
+        """Keep a new question of a comparison; its pictures are already kept."""
+        with self._database.write() as connection:
+            insert(connection, "blind_pairs", **{name: value for name, value in vars(pair).items() if name != "choice"})
+
+    def blind_pair(self, pair_id: str) -> BlindPair:
+        """The question called so, with its valid answer."""
+        return record(BlindPair, self._one("all_blind_pairs", "blind question", pair_id))
+
+    def blind_pairs(self, comparison_id: str) -> tuple[BlindPair, ...]:
+        """All questions of a comparison in order, with their valid answers."""
+        return records(BlindPair, self._all("SELECT * FROM all_blind_pairs WHERE comparison_id = ? ORDER BY number", comparison_id))
+
+    def answer_blind(self, pair_id: str, choice: BlindChoice, press_id: str | None = None) -> None:
+        """Keep an answer to a question of a comparison; as for `answer`, a press counts once, and the last answer is the valid one."""
+        if choice not in get_args(BlindChoice):
+            raise RLRError(f"'{choice}' answers no blind question: answer with one of {', '.join(get_args(BlindChoice))}.")
+        with self._database.write() as connection:
+            pair = self.blind_pair(pair_id)
+            if pair.choice == choice or self._all("SELECT 1 FROM blind_answers WHERE press_id = ?", press_id):
+                return
+            values = {"comparison_id": pair.comparison_id, "pair_id": pair_id, "choice": choice, "press_id": press_id}
+            insert(connection, "blind_answers", **values, created_at=time.time())
+
+    def undo_last_blind_answer(self, comparison_id: str, press_id: str | None = None) -> None:
+        """Take back the comparison's last answer that is not yet undone, if there is one. `press_id` as for an answer."""
+        self._undo_last("blind_answer", "undo_blind_presses", ("comparison_id", comparison_id), press_id)
+
+    # Exports
+
+    def add_export(self, export: ExportRecord, file: Path) -> None:
+        """Keep a file for the person to take away, in place of the one of the same kind and round; it is moved from where it is."""
+        with explained(self.root):
+            shutil.move(file, self.export_path(export.content))
+        same = "session_id = ? AND round_id IS ? AND kind = ?"
+        with self._database.write() as connection:
+            dropped = self._drop_exports(same, export.session_id, export.round_id, export.kind)
+            insert(connection, "exports", **vars(export))
+        with explained(self.root):
+            self._remove_unused(dropped)
+
+    def exports(self, session_id: str) -> tuple[ExportRecord, ...]:
+        """The files made in the session that can be taken away, the oldest first."""
+        return records(ExportRecord, self._all("SELECT * FROM exports WHERE session_id = ? ORDER BY sequence", session_id))
+
+    def export(self, content: str) -> ExportRecord:
+        """An export by its content; RLRError if there is none."""
+        rows = self._all("SELECT * FROM exports WHERE content = ? ORDER BY sequence DESC LIMIT 1", content)
+        if not rows:
+            raise RLRError(f"There is no export '{content[:12]}…' any more: make it again on the page Export.")
+        return record(ExportRecord, rows[0])
+
+    def export_path(self, content: str) -> Path:
+        """Where an export's file is. Any text may come in; only a SHA-256 becomes a path."""
+        return self.root / "exports" / checked_name(content, FILE_ID_DIGITS, "export")
+
+    def _drop_exports(self, condition: str, *values: object) -> list[str]:
+        """Forget exports; their contents, whose files `_remove_unused` removes once the transaction is kept."""
+        with self._database.write() as connection:
+            dropped = self._all(f"SELECT content FROM exports WHERE {condition}", *values)
+            connection.execute(f"DELETE FROM exports WHERE {condition}", values)
+        return [row["content"] for row in dropped]
+
+    def _remove_unused(self, contents: Sequence[str]) -> None:
+        for content in contents:
+            if not self._all("SELECT 1 FROM exports WHERE content = ?", content):
+                self.export_path(content).unlink(missing_ok=True)
 
     # Uploads, imported tastes, samples
 
