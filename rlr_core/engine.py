@@ -33,10 +33,11 @@ from rlr_core.estimators.with_answers import WithAnswers
 from rlr_core.gauges import PictureSet, measure_drift
 from rlr_core.paths import assets_folder
 from rlr_core.pictures import from_pillow, to_pillow
-from rlr_core.pipelines.device import best_device
+from rlr_core.pipelines.device import best_device, weight_dtype
 from rlr_core.pipelines.loading import load_base_model
 from rlr_core.pipelines.quiet import quiet_libraries
-from rlr_core.pipelines.stable_diffusion import BaseModel
+from rlr_core.pipelines.reloaded import ReloadedAdapter
+from rlr_core.pipelines.stable_diffusion import BaseModel, count_branches
 from rlr_core.plugin import Plugin, find
 from rlr_core.preference.clip import ClipEncoder
 from rlr_core.preference.evidence import Answer, Evidence, Outcome, Ranking, Stars, Thumb, Upload
@@ -84,6 +85,8 @@ AUTOMATIC_CHOICES: dict[bool, tuple[str, dict[str, Any]]] = {
 PAIR_GROUP = 4
 REPEAT_WITHIN = 5  # a repeat is one of the next few questions
 SAMPLING_BATCH = 16
+# A quarter of one of the 255 steps of a stored picture's colours. Rounding in float32 leaves about 1e-5 after 20 steps.
+RELOAD_TOLERANCE = 1e-3
 # Prompts that a picture's match with its own is compared with; more would say no more.
 PROMPTS_COMPARED = 32
 
@@ -105,6 +108,20 @@ class Measurement:
     text_margins: Tensor
 
 
+@dataclass(frozen=True)
+class LoraCheck:
+    """What came of loading exported files again.
+
+    Attributes:
+        before, after: pictures of the base model and of the round, of the watched prompts and seeds, in [0, 1], shape (n, 3, H, W).
+        differences: by layout, the largest difference of a pixel between a reloaded file's pictures and `after`.
+    """
+
+    before: Tensor
+    after: Tensor
+    differences: dict[str, float]
+
+
 class Engine:
     """Loads one base model at a time and works with it for any session."""
 
@@ -122,11 +139,13 @@ class Engine:
 
     def load(self, session: SessionRecord) -> BaseModel:
         """The session's base model, with an adapter of the session's shape; loaded once."""
-        key = (session.base_model, session.adapter)
-        if self._loaded is None or self._loaded[0] != key:
+        if self._loaded is None or self._loaded[0] != _key(session):
             self._loaded = None
-            self._loaded = (key, load_base_model(session.base_model, session.adapter, self._device))
+            self._loaded = (_key(session), self._load(session))
         return self._loaded[1]
+
+    def _load(self, session: SessionRecord, dtype: torch.dtype | None = None) -> BaseModel:
+        return load_base_model(session.base_model, session.adapter, self._device, dtype)
 
     # Pictures
 
@@ -256,6 +275,40 @@ class Engine:
                 return
             for row in zip(numbers, prompts, seeds, earlier, later, map(bool, sides), strict=True):
                 self._store.add_blind_pair(BlindPair(comparison.id, *row))
+
+    # Exports
+
+    def write_lora(self, session: SessionRecord, round_id: str, paths: Mapping[str, Path], check: Check) -> LoraCheck:
+        """Write a round's adapter in each layout of `paths`, and load every file again into a fresh base model, as others will.
+
+        All of it in float32, so that a difference means something. RLRError if pictures made with a file are not the studio's own.
+        """
+        current = self._store.round(round_id)
+        prompts, seeds = (list(each) for each in zip(*places(session), strict=True))
+        try:
+            if weight_dtype(self._device) != torch.float32:
+                self._loaded = (_key(session), self._load(session, torch.float32))
+            rounds = (self._store.rounds(session.id)[0].id, current.id)
+            before, after = (self.sample(session, each, prompts, seeds, check).images.cpu() for each in rounds)
+            for layout, path in paths.items():
+                self.load(session).save_lora(path, layout)
+            condition = self.load(session).condition(prompts, session.sampler)
+        finally:
+            # One base model in the memory at a time, and no other job in float32 where that is slow.
+            self._loaded = None
+        reloaded, differences = ReloadedAdapter(session.base_model, self._device), {}
+        for layout, path in paths.items():
+            chain = MeteredChain(reloaded.chain(path, session.sampler), check, count_branches(session.sampler))
+            images = sample(chain, condition, [generator(seed, "picture") for seed in seeds]).images.cpu()
+            differences[layout] = float((images - after).abs().max())
+        wrong = [f"{layout} by {each:.2g}" for layout, each in differences.items() if not each <= RELOAD_TOLERANCE]
+        if wrong:
+            raise RLRError(
+                f"Loaded again with diffusers, the LoRA of round {current.number} makes other pictures than the studio "
+                f"({', '.join(wrong)} of a pixel's range, where {RELOAD_TOLERANCE:g} is rounding), so its files are not handed out: "
+                "report this and name the model."
+            )
+        return LoraCheck(before, after, differences)
 
     # Blends
 
@@ -585,6 +638,11 @@ def read_taste(content: bytes, encoder: FeatureEncoder | None = None) -> TasteFi
     file = TasteFile.read(content)
     file.check_encoder(encoder or FeatureEncoder(clip_folder(), torch.device("cpu")))
     return file
+
+
+def _key(session: SessionRecord) -> object:
+    """What a loaded model has to agree in to serve a session."""
+    return session.base_model, session.adapter
 
 
 def check_names(config: RoundConfig) -> None:

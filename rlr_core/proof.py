@@ -38,6 +38,12 @@ class Proof:
         """The comparison as it is now."""
         return self._store.comparison(self.id)
 
+    @property
+    def is_current(self) -> bool:
+        """Neither round has learned since it began: the adapters are still those that made its pictures."""
+        record = self.record
+        return record.last_event == self._store.last_end(record.earlier_id, record.later_id)
+
     def pairs(self) -> tuple[BlindPair, ...]:
         """All questions made so far, in order."""
         return self._store.blind_pairs(self.id)

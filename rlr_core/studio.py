@@ -16,6 +16,8 @@ from rlr_core.advice import advice
 from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig, from_mapping, validate
 from rlr_core.drift import Drift
 from rlr_core.errors import Cancelled, RLRError
+from rlr_core.export.archive import read_archive
+from rlr_core.export.exports import Exports
 from rlr_core.paths import assets_folder
 from rlr_core.proof import FIRST_PLAN, Proof
 from rlr_core.session.events import (
@@ -110,16 +112,22 @@ class TasteSummary:
         return self.num_answers + self.num_uploads + self.num_ratings + self.num_imported == 0
 
     @property
+    def counts(self) -> str:
+        """How much of each kind was said: "12 answers, 1 liked picture"."""
+        uploads = (("liked picture", self.num_liked), ("disliked picture", self.num_uploads - self.num_liked))
+        counts = (("answer", self.num_answers), ("rating", self.num_ratings), *uploads, ("imported taste", self.num_imported))
+        return ", ".join(f"{number} {noun}{'s' * (number != 1)}" for noun, number in counts if number)
+
+    @property
     def sentence(self) -> str:
         """In words."""
         if self.is_empty:
             return "Nothing learned yet: answer a few questions."
-        uploads = (("liked picture", self.num_liked), ("disliked picture", self.num_uploads - self.num_liked))
-        counts = (("answer", self.num_answers), ("rating", self.num_ratings), *uploads, ("imported taste", self.num_imported))
-        known = ", ".join(f"{number} {noun}{'s' * (number != 1)}" for noun, number in counts if number)
         if self.agreement_held_out is None:
-            return f"{known}. A few more answers, and it can be said how well your taste is understood."
-        return f"{known}. What was learned foretells {self.agreement_held_out:.0%} of the answers that were kept from it; chance is 50%."
+            return f"{self.counts}. A few more answers, and it can be said how well your taste is understood."
+        return (
+            f"{self.counts}. What was learned foretells {self.agreement_held_out:.0%} of the answers that were kept from it; chance is 50%."
+        )
 
 
 @dataclass(frozen=True)
@@ -252,6 +260,14 @@ class Studio:
             raise RLRError("The base model's name is empty: choose one of the list, a folder, a .safetensors file or a hub id.")
         chosen = tuple(prompts) or self.shipped_prompts("emoji" if base_model == "emoji" else "animals")
         return Session(self, self.store.create_session(base_model.strip(), checked_prompts(chosen), seed, adapter, sampler).id)
+
+    def open_archive(self, path: Path, base_model: str = "") -> "Session":
+        """A new session from an archive; `base_model` is what its base model is called here, if not as where the archive was made."""
+        return Session(self, read_archive(self.store, path, base_model).id)
+
+    def export_file(self, content: str) -> tuple[Path, str]:
+        """An export's file and what to call it; anything but the hash of one raises RLRError."""
+        return self.store.export_path(content), self.store.export(content).name
 
     def sessions(self) -> tuple[SessionRecord, ...]:
         """All sessions, the oldest first."""
@@ -648,6 +664,14 @@ class Session:
             raise RLRError(f"The round '{round_id}' belongs to another session: choose one of this session's.")
         return record
 
+    def lineage(self, round_id: str) -> tuple[RoundRecord, ...]:
+        """The way from the base model to a round, both included."""
+        return self._store.lineage(self.round(round_id).id)
+
+    def number_of(self, round_id: str) -> int:
+        """A round's number, even if it was deleted."""
+        return self._store.round_number(round_id)
+
     def current_round(self) -> RoundRecord:
         """The round that pictures and questions come from."""
         return self._store.round(self.record.current_round_id)
@@ -752,10 +776,9 @@ class Session:
             raise RLRError(f"Round {earlier.number} compared with itself makes the same pictures twice: choose two different ones.")
         for record in (earlier, later):
             self._check_usable(record)
+        same = [each for each in self.comparisons() if (each.earlier_id, each.later_id) == (earlier.id, later.id)]
+        known = [each for each in same if self.proof(each.id).is_current]
         last_event = self._store.last_end(earlier.id, later.id)
-        known = [
-            each for each in self.comparisons() if (each.earlier_id, each.later_id, each.last_event) == (earlier.id, later.id, last_event)
-        ]
         comparison = known[-1] if known else ComparisonRecord(self.id, earlier.id, later.id, FIRST_PLAN, last_event)
         if not known:
             self._store.add_comparison(comparison)
@@ -833,6 +856,21 @@ class Session:
     def strip(self, round_id: str) -> tuple[StripRow, ...]:
         """The fixed prompts and seeds before and after a round; the last picture of each counts."""
         return strip(self._store, self.record, round_id)
+
+    # To take home
+
+    def exportable(self, round_id: str) -> RoundRecord:
+        """A round that has an adapter to take home; RLRError for the base model and for one at work."""
+        record = self.round(round_id)
+        if record.parent_id is None:
+            raise RLRError("Round 0 is the base model, which has no LoRA: choose a later round to export.")
+        self._check_usable(record)
+        return record
+
+    @property
+    def exports(self) -> Exports:
+        """Files to take home, and the hub."""
+        return Exports(self._studio, self)
 
     # Figures
 

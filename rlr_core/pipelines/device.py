@@ -37,9 +37,9 @@ def state_dtype(weights: torch.dtype) -> torch.dtype:
     return torch.float64 if weights == torch.float64 else torch.float32
 
 
-def place(pipeline: StableDiffusionPipeline, device: torch.device) -> StableDiffusionPipeline:
-    """Move a float32 pipeline to the device and into the device's number formats."""
-    dtype = weight_dtype(device)
+def place(pipeline: StableDiffusionPipeline, device: torch.device, dtype: torch.dtype | None = None) -> StableDiffusionPipeline:
+    """Move a float32 pipeline to the device and into the device's number formats, or into `dtype`."""
+    dtype = dtype or weight_dtype(device)
     vae_dtype = torch.float32 if pipeline.vae.config.force_upcast else dtype
     for part, wanted in ((pipeline.unet, dtype), (pipeline.text_encoder, dtype), (pipeline.vae, vae_dtype)):
         nn.Module.to(part, device, wanted)  # diffusers' own `to` warns of every cast

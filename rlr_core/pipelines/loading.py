@@ -34,20 +34,27 @@ ARGUMENTS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def load_base_model(source: str, adapter: AdapterConfig, device: torch.device | None = None) -> BaseModel:
+def load_base_model(source: str, adapter: AdapterConfig, device: torch.device | None = None, dtype: torch.dtype | None = None) -> BaseModel:
     """Load a base model and put a fresh adapter on it.
 
     Args:
         source: a name of the catalogue, a diffusers folder, a .safetensors file, or a hub id "owner/name".
         device: where it shall run; the fastest device of this machine if None.
+        dtype: the number format of its weights; the one that suits the device if None.
 
     Raises:
         RLRError: the source is unknown, unsafe, damaged, of another kind, or out of reach.
     """
+    name, pipeline = load_pipeline(source, device or best_device(), dtype)
+    return BaseModel(name, pipeline, adapter)
+
+
+def load_pipeline(source: str, device: torch.device, dtype: torch.dtype | None = None) -> tuple[str, StableDiffusionPipeline]:
+    """The model's name and its pipeline as it is published, without an adapter; as for `load_base_model`."""
     name, read = _reader(source)
     pipeline = read()
     pipeline.set_progress_bar_config(disable=True)
-    return BaseModel(name, place(pipeline, device or best_device()), adapter)
+    return name, place(pipeline, device, dtype)
 
 
 def check_source(source: str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
@@ -22,6 +23,16 @@ KEPT_TEXTS = 512
 LARGE = 100_000_000
 
 
+class ChainAdapter(Protocol):
+    """What a chain asks of the adapter on its network."""
+
+    def parameters(self) -> list[Tensor]:
+        """The trained tensors, always in the same order."""
+
+    def switched_off(self) -> AbstractContextManager[None]:
+        """Within it the network is the base model's."""
+
+
 class StableDiffusionChain:
     """DDIM sampling of one pipeline under fixed settings, as a DenoisingChain.
 
@@ -31,7 +42,7 @@ class StableDiffusionChain:
         output = output_empty + guidance_scale (output_prompt - output_empty)
     """
 
-    def __init__(self, pipeline: StableDiffusionPipeline, adapter: Adapter, sampler: SamplerConfig) -> None:
+    def __init__(self, pipeline: StableDiffusionPipeline, adapter: ChainAdapter, sampler: SamplerConfig) -> None:
         self._pipeline = pipeline
         self._adapter = adapter
         self._guidance_scale = sampler.guidance_scale
@@ -153,6 +164,6 @@ class BaseModel:
         """Take over what `adapter_state` gave."""
         self._adapter.load_state(state)
 
-    def save_lora(self, path: Path) -> None:
-        """Write the adapter as a .safetensors file that any diffusers pipeline of this model loads."""
-        self._adapter.save(path)
+    def save_lora(self, path: Path, layout: str = "diffusers") -> None:
+        """Write the adapter as a .safetensors file that other programs load, in one of the layouts of `pipelines.adapter`."""
+        self._adapter.save(path, layout)

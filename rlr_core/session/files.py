@@ -84,6 +84,14 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     _sync_folder(path.parent)
 
 
+def move_whole(source: Path, path: Path) -> None:
+    """Move a file within a disk so that, whenever the power fails, `path` is there as a whole or not at all."""
+    with source.open("rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(source, path)
+    _sync_folder(path.parent)
+
+
 @contextmanager
 def writable(path: Path, what: str) -> Iterator[None]:
     """Say what it means that `what` cannot be written to `path`, which a person chose."""

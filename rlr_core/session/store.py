@@ -1,4 +1,4 @@
-"""The store: everything a page shows can be rebuilt from it. The one module, with `schema`, that speaks SQL."""
+"""The store: everything a page shows can be rebuilt from it. With `schema`, `rows` and `transfer`, the one place that speaks SQL."""
 
 import hashlib
 import io
@@ -17,8 +17,8 @@ from PIL import Image
 from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig
 from rlr_core.errors import RLRError
 from rlr_core.session.database import Database
-from rlr_core.session.events import EVENTS, Event, RoundQueued, to_payload
-from rlr_core.session.files import checked_name, explained, write_atomically
+from rlr_core.session.events import EVENTS, Event, RoundQueued, from_payload, to_payload
+from rlr_core.session.files import checked_name, explained, move_whole, write_atomically
 from rlr_core.session.heartbeat import WorkspaceLock
 from rlr_core.session.ratings import checked_rater, rating_problem
 from rlr_core.session.records import (
@@ -45,6 +45,7 @@ from rlr_core.session.records import (
     new_id,
 )
 from rlr_core.session.rows import insert, record, records
+from rlr_core.session.transfer import Renaming, Rows, dump, restore
 
 ID_DIGITS = 16
 FILE_ID_DIGITS = 64  # of a file that is called by the SHA-256 of its content
@@ -77,6 +78,38 @@ class Store:
         return self._database.write()
 
     # Sessions
+
+    def dump_session(self, session_id: str) -> Rows:
+        """All rows of a session as plain data, as they are at one moment."""
+        with self._database.write() as connection:
+            return dump(connection, self.session(session_id).id)
+
+    def restore_session(self, rows: Rows, renaming: Renaming) -> SessionRecord:
+        """A session from such rows, under the fresh names; rows that make no session raise RLRError and leave nothing behind."""
+        with self._database.write() as connection:
+            restore(connection, rows, renaming)
+            return self._sensible_session(renaming.names[rows["sessions"][0]["id"]])
+
+    def _sensible_session(self, session_id: str) -> SessionRecord:
+        """A session, once all that a page may show of it was read; whatever cannot be read or makes no sense raises RLRError."""
+        try:
+            session = self.session(session_id)
+            texts = [*session.prompts, session.base_model]
+            self.rounds(session.id)
+            choices = {each.choice for each in self.answers(session.id)}
+            blind = {pair.choice for each in self.comparisons(session.id) for pair in self.blind_pairs(each.id)}
+            problems = [rating_problem(each.kind, each.image_ids, each.value) for each in self.all_ratings(session.id)]
+            for event in self.events(session.id):
+                from_payload(event.kind, event.payload)
+            is_sound = choices <= set(get_args(Choice)) and blind <= {*get_args(BlindChoice), None} and not any(problems)
+            is_sound = is_sound and bool(session.prompts) and all(isinstance(each, str) and each.strip() for each in texts)
+        except (ValueError, TypeError, KeyError, AttributeError, RLRError) as problem:
+            raise RLRError(
+                f"The archive is damaged or not a studio's: what it says of its session makes no sense ({problem})."
+            ) from problem
+        if not is_sound:
+            raise RLRError("The archive is damaged or not a studio's: its prompts, answers or ratings are none that can be given.")
+        return session
 
     def create_session(
         self,
@@ -164,6 +197,10 @@ class Store:
         """The session's tree of rounds without those deleted, the oldest first."""
         rows = self._all("SELECT * FROM kept_rounds WHERE session_id = ? ORDER BY sequence", session_id)
         return tuple(self._with_status(row) for row in rows)
+
+    def round_number(self, round_id: str) -> int:
+        """The round's number, even if it was deleted."""
+        return self._one("rounds", "round", round_id)["number"]
 
     def lineage(self, round_id: str) -> tuple[RoundRecord, ...]:
         """The path from round 0 to this round, both included."""
@@ -486,16 +523,23 @@ class Store:
 
     # Exports
 
-    def add_export(self, export: ExportRecord, file: Path) -> None:
-        """Keep a file for the person to take away, in place of the one of the same kind and round; it is moved from where it is."""
+    def add_export(self, session_id: str, round_id: str | None, kind: str, name: str, about: str, file: Path) -> ExportRecord:  # noqa: PLR0913
+        """Keep a file for the person to take away, in place of the one of the same kind and round; it is moved from where it is.
+
+        The arguments are the fields of ExportRecord.
+        """
         with explained(self.root):
-            shutil.move(file, self.export_path(export.content))
+            with file.open("rb") as opened:
+                content = hashlib.file_digest(opened, "sha256").hexdigest()
+            export = ExportRecord(session_id, round_id, kind, name, content, file.stat().st_size, about)
+            move_whole(file, self.export_path(content))
         same = "session_id = ? AND round_id IS ? AND kind = ?"
         with self._database.write() as connection:
-            dropped = self._drop_exports(same, export.session_id, export.round_id, export.kind)
+            dropped = self._drop_exports(same, session_id, round_id, kind)
             insert(connection, "exports", **vars(export))
         with explained(self.root):
             self._remove_unused(dropped)
+        return export
 
     def exports(self, session_id: str) -> tuple[ExportRecord, ...]:
         """The files made in the session that can be taken away, the oldest first."""
@@ -550,7 +594,7 @@ class Store:
     def add_taste(self, session_id: str, content: bytes, base_model: str, num_said: int) -> ImportedTaste:
         """Keep a taste file for the session; the same content is kept once."""
         made = ImportedTaste(session_id, hashlib.sha256(content).hexdigest(), base_model, num_said)
-        path = self._taste_path(made.file_id)
+        path = self.taste_path(made.file_id)
         with explained(self.root):
             if not path.exists():
                 write_atomically(path, content)
@@ -577,13 +621,14 @@ class Store:
     def taste_content(self, taste: ImportedTaste) -> bytes:
         """The kept file of an imported taste."""
         try:
-            return self._taste_path(taste.file_id).read_bytes()
+            return self.taste_path(taste.file_id).read_bytes()
         except OSError as problem:
             raise RLRError(
                 f"The imported taste {taste.file_id[:12]}… in the workspace {self.root} is gone: put a copy of its file back, or remove it."
             ) from problem
 
-    def _taste_path(self, file_id: str) -> Path:
+    def taste_path(self, file_id: str) -> Path:
+        """Where an imported taste's file is. Any text may come in; only a SHA-256 becomes a path."""
         return self.root / "tastes" / f"{checked_name(file_id, FILE_ID_DIGITS, 'taste')}.safetensors"
 
     def add_sample(self, sample: SampleRecord) -> None:
