@@ -501,8 +501,7 @@ class Session:
 
     def _heard(self) -> Heard:
         """What has been said so far."""
-        imported = tuple(taste.id for taste in self.imported_tastes())
-        return self.num_answers(), len(self.uploads()), self._store.num_rating_changes(self.id), imported
+        return self._store.num_changes(self.id), tuple(taste.id for taste in self.imported_tastes())
 
     def refresh_taste(self) -> None:
         """Fit the taste in the background if answers have come since."""
@@ -513,7 +512,7 @@ class Session:
 
     def _fit_taste(self, job: Job) -> "Taste":
         job.check()
-        engine, (num_answers, num_uploads, num_rating_changes, imported) = self._studio.engine(), self._heard()
+        engine, (num_changes, imported), known = self._studio.engine(), self._heard(), self.taste()
         self._make_references(job)
         fitted, repeated = engine.fit_taste(self.record), engine.repeats(self.record)
         again = engine.repeat_due(self.record)
@@ -523,14 +522,15 @@ class Session:
         self._store.report(
             self.id,
             TasteFitted(
-                num_answers,
-                num_uploads,
+                known.num_answers,
+                known.num_uploads,
                 fitted.agreement_held_out,
-                num_rating_changes,
+                self._store.num_rating_changes(self.id),
                 imported,
                 engine.answers_wanted(fitted, waiting),
                 repeated.count,
                 repeated.same,
+                num_changes,
             ),
         )
         if len(waiting) > 1:

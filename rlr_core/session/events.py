@@ -15,8 +15,8 @@ BLENDING, COMPARING, EXPORTING, SAVING, PUSHING = (
     "Saving the session",
     "Pushing to the hub",
 )
-# What a taste is learned from, so that every word changes it: numbers of answers, uploads and changes of ratings; ids of imported tastes.
-Heard = tuple[int, int, int, tuple[str, ...]]
+# What a taste is learned from, so that every word changes it: how often something was said or taken back, and ids of imported tastes.
+Heard = tuple[int, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,7 @@ class TasteFitted:
         imported: the ids of the imported tastes.
         answers_wanted: how many more answers would lower its uncertainty by a fifth; None while no question waits.
         num_repeated, num_same: how many questions came again, and how many were then answered as before.
+        num_changes: how often an answer, a rating or an upload had been given or taken back; 0 where that was not yet counted.
     """
 
     num_answers: int
@@ -133,11 +134,12 @@ class TasteFitted:
     answers_wanted: int | None = None
     num_repeated: int = 0
     num_same: int = 0
+    num_changes: int = 0
 
     @property
     def heard(self) -> Heard:
         """What had been said when it was fitted."""
-        return self.num_answers, self.num_uploads, self.num_rating_changes, self.imported
+        return self.num_changes, self.imported
 
 
 @dataclass(frozen=True)

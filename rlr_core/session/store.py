@@ -447,6 +447,19 @@ class Store:
         every = self.all_ratings(session_id)
         return len(every) + sum(rating.undone for rating in every)
 
+    def num_changes(self, session_id: str) -> int:
+        """How often an answer, a rating or an upload has been given or taken back in the session: it grows with every word."""
+        sources = (
+            "FROM answers WHERE session_id = ?",
+            "FROM undone_answers JOIN answers ON answers.id = answer_id WHERE session_id = ?",
+            "FROM ratings WHERE session_id = ?",
+            "FROM undone_ratings JOIN ratings ON ratings.id = rating_id WHERE session_id = ?",
+            "FROM uploads WHERE session_id = ?",
+            "FROM removed_uploads JOIN uploads ON uploads.id = upload_id WHERE session_id = ?",
+        )
+        counts = (self._all(f"SELECT COUNT(*) AS count {source}", session_id)[0]["count"] for source in sources)
+        return sum(counts)
+
     def _rating(self, condition: str, value: object) -> RatingRecord | None:
         return next(iter(records(RatingRecord, self._all(f"SELECT * FROM all_ratings WHERE {condition}", value))), None)
 

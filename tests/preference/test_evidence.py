@@ -182,6 +182,7 @@ def test_a_single_rater_is_the_unit_of_consistency(features, utility):
 SAME_PAIR_BOTH_WAYS = [Answer(1, 2, "a"), Answer(1, 2, "b"), Answer(2, 1, "a"), Answer(2, 1, "b")] * 3
 POOR = {
     "contradictory": SAME_PAIR_BOTH_WAYS,
+    "every question both ways": [Answer(row, row + 50, outcome, left="a") for row in range(20) for outcome in ("a", "b")],
     "all ties": [Answer(row, row + 50, "tie", left="a") for row in range(20)],
     "all both bad": [Answer(row, row + 50, "both_bad", left="a") for row in range(20)],
     "one answer": [Answer(1, 2, "a", left="b")],
@@ -195,6 +196,7 @@ POOR = {
     "one ranking": [Ranking((4, 9, 2, 7), 1)],
     "a ring": [Ranking((1, 2, 3), 3), Ranking((2, 3, 1), 3), Ranking((3, 1, 2), 3)] * 4,
     "one disliked upload": [Upload(8, False)],
+    "an upload liked and disliked": [Upload(8, True), Upload(8, False)],
     "many raters, one word each": [Thumb(row, row % 2 == 0, rater=f"rater {row}") for row in range(30)],
     "everything once": [Answer(1, 2, "tie"), Thumb(3, False), Stars(4, 5), Ranking((5, 6, 7), 2), Upload(8, True)],
 }
@@ -214,7 +216,17 @@ def test_poor_evidence_gives_a_finite_taste_that_admits_its_uncertainty(features
     assert taste.num_answers == len(POOR[kind])
 
 
-@pytest.mark.parametrize("kind", ["contradictory", "all ties", "one and five stars of one picture", "a ring"])
+CANCELLING = (
+    "contradictory",
+    "every question both ways",
+    "all ties",
+    "one and five stars of one picture",
+    "a ring",
+    "an upload liked and disliked",
+)
+
+
+@pytest.mark.parametrize("kind", CANCELLING)
 def test_evidence_that_cancels_out_gives_no_preference(features, kind):
     taste = fit_taste(features, POOR[kind], features)
     assert taste.mean(features[300:].float()).abs().max() < 0.15

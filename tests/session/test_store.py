@@ -102,6 +102,26 @@ def test_the_last_word_on_an_upload_counts(store, session):
     assert [(upload.image_id, upload.liked) for upload in store.uploads(session.id)] == [(second.id, True), (first.id, False)]
 
 
+def test_every_word_and_every_word_taken_back_is_counted(store, session):
+    (pair,) = add_pairs(store, session, 1)
+    picture = store.put_image(Image.new("RGB", (3, 3)))
+    upload = UploadRecord(session.id, picture.id, True)
+    words = (
+        lambda: store.answer(pair.id, "a"),
+        lambda: store.answer(pair.id, "skip"),
+        lambda: store.undo_last_answer(session.id),
+        lambda: store.add_upload(upload),
+        lambda: store.remove_upload(session.id, upload.id),
+        lambda: store.rate(session.id, "stars", (pair.image_a,), 2),
+        lambda: store.undo_last_rating(session.id),
+    )
+    assert store.num_changes(session.id) == 0
+    for number, say in enumerate(words, start=1):
+        say()
+        assert store.num_changes(session.id) == number
+    assert store.num_changes(store.create_session("emoji", ("a pear",)).id) == 0
+
+
 def test_a_removed_upload_is_forgotten_until_it_is_given_again(store, session):
     picture = store.put_image(Image.new("RGB", (3, 3)))
     words = [UploadRecord(session.id, picture.id, liked) for liked in (True, False, True)]
