@@ -23,13 +23,12 @@ from benchmarks.variants import Variant, parse
 from rlr_core.chain import MeteredChain
 from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig
 from rlr_core.errors import RLRError
-from rlr_core.paths import assets_folder
 from rlr_core.pipelines.loading import load_base_model
 from rlr_core.pipelines.quiet import quiet_libraries
 from rlr_core.pipelines.stable_diffusion import BaseModel
 from rlr_core.plugin import find
 from rlr_core.rewards.registry import REWARDS
-from rlr_core.rewards.resources import RewardResources
+from rlr_core.rewards.resources import embedded_resources
 from rlr_core.rng import derive_seed
 from rlr_core.round import Round
 
@@ -69,7 +68,7 @@ def run(model: BaseModel, variant: Variant, reward: str, config: RoundConfig, se
     sampler = SamplerConfig()
     chain = MeteredChain(model.chain(sampler), evaluations_per_step=model.evaluations_per_step(sampler))
     plugin = find(REWARDS, "reward", reward)
-    made = plugin.factory(plugin.settings(), RewardResources(assets_folder() / "clip", None, chain.device))
+    made = plugin.factory(plugin.settings(), embedded_resources(chain.device))
     estimator = variant.make(chain, made)
     round_ = Round(model, chain, lambda texts: model.condition(texts, sampler), PROMPTS, made, estimator, config)
     curve = Curve(variant.title, seed, [], [], [], [], "")

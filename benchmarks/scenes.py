@@ -8,12 +8,11 @@ import torch
 from rlr_core.chain import Condition, MeteredChain, Reward
 from rlr_core.config import AdapterConfig, SamplerConfig
 from rlr_core.linear_gaussian import LinearGaussianChain, QuadraticReward
-from rlr_core.paths import assets_folder
 from rlr_core.pipelines.loading import load_base_model
 from rlr_core.pipelines.quiet import quiet_libraries
 from rlr_core.plugin import find
 from rlr_core.rewards.registry import REWARDS
-from rlr_core.rewards.resources import RewardResources
+from rlr_core.rewards.resources import embedded_resources
 from rlr_core.rng import generator, image_generators
 from rlr_core.sampling import Trajectory, sample
 
@@ -61,6 +60,6 @@ def base_model(source: str, reward: str, steps: int, seed: int) -> Scene:
             noise = torch.randn(parameter.shape, generator=generator(seed, "adapter", index), dtype=parameter.dtype)
             parameter.data.copy_(0.01 * noise)
     plugin = find(REWARDS, "reward", reward)
-    made = plugin.factory(plugin.settings(), RewardResources(assets_folder() / "clip", None, chain.device))
+    made = plugin.factory(plugin.settings(), embedded_resources(chain.device))
     metered = MeteredChain(chain, evaluations_per_step=model.evaluations_per_step(sampler))
     return Scene(metered, made, lambda prompts: model.condition(prompts, sampler), PROMPTS)

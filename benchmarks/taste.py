@@ -1,6 +1,7 @@
 """How well a taste foretells new questions: by scripted rater, number of answers, and share of wrong ones.
 
     python3 launch.py bench taste --questions 160 --answers 10 20 30 --wrong 0 0.2 --seeds 3 --json out.json
+    python3 launch.py bench taste --features embedded_clip base_model --json out.json    # what the taste goes by
     python3 launch.py bench taste --reliability --json out.json    # also whether its probabilities come true
     python3 launch.py bench taste --fit-speed --json out.json      # seconds a fit and the order of questions take; needs no model
 
@@ -15,7 +16,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 from statistics import fmean
@@ -24,13 +25,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from rlr_core.config import FeatureConfig
 from rlr_core.errors import RLRError
-from rlr_core.paths import assets_folder
 from rlr_core.preference.calibration import Reliability, reliability
+from rlr_core.preference.clip import embedded_clip
 from rlr_core.preference.evidence import Answer, Evidence, Ranking, Stars, Thumb
-from rlr_core.preference.features import FeatureEncoder
+from rlr_core.preference.features import embedded_features
 from rlr_core.preference.questions import order_of_asking
 from rlr_core.preference.rater import Rater, informative, load_rater
+from rlr_core.preference.registry import check_features
 from rlr_core.preference.taste import Taste, fit_taste
 from rlr_core.rng import generator
 from rlr_core.studio import Studio
@@ -45,24 +48,33 @@ REPETITIONS = 5
 Question = tuple[Image.Image, Image.Image, str]
 
 
-def make_questions(base_model: str, count: int) -> tuple[list[Question], Tensor, Tensor]:
-    """Real questions of a fresh session, and the features of their two pictures, shape (n, F) each."""
+def make_questions(base_model: str, count: int, kinds: Sequence[str]) -> tuple[list[Question], dict[str, tuple[Tensor, Tensor]]]:
+    """Real questions of a fresh session, and by kind the features of their two pictures, shape (n, F) each."""
+    configs = [FeatureConfig(kind) for kind in kinds]
+    for config in configs:
+        check_features(config)
     with tempfile.TemporaryDirectory() as folder:
         studio = Studio(Path(folder))
         session = studio.create_session(base_model, studio.shipped_prompts("emoji"))
         pairs = session.next_pairs(count)
         questions = [(*(Image.open(studio.picture(each)).copy() for each in (pair.image_a, pair.image_b)), pair.prompt) for pair in pairs]
         sides = ([pair.image_a for pair in pairs], [pair.image_b for pair in pairs])
-        features = studio.run("Features", lambda job: [studio.engine().encode(side) for side in sides])
+        records = [replace(session.record, features=config) for config in configs]
+        found = studio.run("Features", lambda job: [[studio.engine().encode(each, side) for side in sides] for each in records])
         studio.close()
-    return questions, *features
+    return questions, {kind: (a, b) for kind, (a, b) in zip(kinds, found, strict=True)}
 
 
 @dataclass(frozen=True)
 class Foretold:
-    """Share of unanswered, clear questions whose better picture was named after so many answers, of which a share was wrong."""
+    """Share of unanswered, clear questions whose better picture was named after so many answers, of which a share was wrong.
+
+    Attributes:
+        features: what the taste went by.
+    """
 
     rater: str
+    features: str
     wrong: float
     answers: int
     seed: int
@@ -122,7 +134,7 @@ def fit_speed(counts: Sequence[int], say: Callable[[str], None]) -> dict[str, ob
     """Seconds of one core for fits to many answers, made up for pictures of random features, and for ordering questions."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    num_columns = FeatureEncoder(assets_folder() / "clip", torch.device("cpu"))(torch.ones(1, 3, 64, 64)).shape[1]
+    num_columns = embedded_features(embedded_clip(torch.device("cpu")))(torch.ones(1, 3, 64, 64)).shape[1]
     features = torch.randn(NUM_SPEED_PICTURES, num_columns, generator=generator(0, "features"))
     say(f"one core, {num_columns} features")
     fits = []
@@ -181,13 +193,17 @@ def random_mixture(features: Tensor, count: int) -> list[Evidence]:
 
 def table(found: Sequence[Foretold]) -> str:
     """A line a rater: the seeds' mean share, in a column a number of answers and share of wrong ones; their means last."""
-    columns = list(dict.fromkeys((each.wrong, each.answers) for each in found))
+    columns = list(dict.fromkeys((each.features, each.wrong, each.answers) for each in found))
+    is_alone = len({each.features for each in found}) == 1
     raters = [*dict.fromkeys(each.rater for each in found), "mean"]
-    rows = [["rater", *(f"{answers} answers" + f", {wrong:.0%} wrong" * (wrong > 0) for wrong, answers in columns)]]
+    heads = [
+        ("" if is_alone else f"{kind}, ") + f"{answers} answers" + f", {wrong:.0%} wrong" * (wrong > 0) for kind, wrong, answers in columns
+    ]
+    rows = [["rater", *heads]]
     rows.append(["---"] * (1 + len(columns)))
     for rater in raters:
         own = [each for each in found if rater in (each.rater, "mean")]
-        means = [fmean(each.share for each in own if (each.wrong, each.answers) == column) for column in columns]
+        means = [fmean(each.share for each in own if (each.features, each.wrong, each.answers) == column) for column in columns]
         rows.append([rater, *(f"{mean:.3f}" for mean in means)])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
@@ -203,6 +219,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="launch.py bench taste", description=__doc__.splitlines()[0])
     made.add_argument("--base-model", default="emoji")
     made.add_argument("--questions", type=int, default=96, help="Answered and foretold ones together. Default 96.")
+    made.add_argument("--features", nargs="+", default=[FeatureConfig().features], help="What the taste goes by. Default: embedded_clip.")
     made.add_argument("--answers", nargs="+", type=int, default=[30])
     made.add_argument("--wrong", nargs="+", type=float, default=[0.0], metavar="SHARE", help="Share of answers turned round. Default 0.")
     made.add_argument("--seeds", type=int, default=3)
@@ -230,19 +247,19 @@ def foretelling(arguments: argparse.Namespace) -> dict[str, object]:
             f"questions = {arguments.questions}: after {max(arguments.answers)} answers too few are left to foretell. "
             f"Use at least {max(arguments.answers) + 2}."
         )
-    questions, *features = make_questions(arguments.base_model, arguments.questions)
-    sides, found, predicted = tuple(features), [], []
+    questions, features = make_questions(arguments.base_model, arguments.questions, arguments.features)
+    found, predicted = [], []
     paths = sorted(path for folder in RATER_FOLDERS for path in folder.glob("*.py"))
     for path, wrong in product(paths, arguments.wrong):
         rater = informative(load_rater(path), questions).wrong(wrong)
         truth = opinions(rater, questions)
-        for answers, seed in product(arguments.answers, range(arguments.seeds)):
+        for (kind, sides), answers, seed in product(features.items(), arguments.answers, range(arguments.seeds)):
             trial = learn(rater, questions, sides, answers, seed)
-            found.append(Foretold(path.stem, wrong, answers, seed, foretold(truth, sides, trial)))
+            found.append(Foretold(path.stem, kind, wrong, answers, seed, foretold(truth, sides, trial)))
             if arguments.reliability:
                 predicted.append(predictions(rater, questions, sides, trial, seed))
     print(table(found))
-    settings = {name: getattr(arguments, name) for name in ("base_model", "questions", "answers", "wrong", "seeds")}
+    settings = {name: getattr(arguments, name) for name in ("base_model", "questions", "features", "answers", "wrong", "seeds")}
     figures = {**settings, "foretold": [asdict(each) for each in found]}
     if not arguments.reliability:
         return figures

@@ -15,12 +15,13 @@ from typing import Any, get_type_hints
 
 from rlr_core import doctor, exchange
 from rlr_core.anchor import NO_NOISE
-from rlr_core.config import RoundConfig, SamplerConfig, about, validate
+from rlr_core.config import FeatureConfig, RoundConfig, SamplerConfig, about, validate
 from rlr_core.engine import check_names
 from rlr_core.errors import RLRError
 from rlr_core.paths import default_workspace
 from rlr_core.pipelines.loading import check_source
 from rlr_core.preference.rater import load_rater
+from rlr_core.preference.registry import check_features
 from rlr_core.rewards.registry import REWARDS
 from rlr_core.simulation import SimulationReport, simulate
 from rlr_core.studio import Session, Studio, checked_prompts
@@ -178,11 +179,13 @@ def make_parser() -> argparse.ArgumentParser:
         add(each)
         each.add_argument("--base-model", default="emoji", help="A name of the catalogue, a folder, a .safetensors file or a hub id.")
         each.add_argument("--prompts", type=Path, metavar="FILE", help="A text file, one prompt a line. Default: the shipped list.")
-        for flag, owner in (("--set", "estimator"), ("--set-reward", "reward"), ("--set-drift", "gauges of drift")):
+        owners = {"--set": "estimator", "--set-reward": "reward", "--set-drift": "gauges of drift", "--set-features": "features"}
+        for flag, owner in owners.items():
             each.add_argument(
                 flag, action="append", default=[], type=named_value, metavar="NAME=VALUE", help=f"A setting of the {owner}; repeatable."
             )
         add_settings(each, SamplerConfig)
+        add_settings(each, FeatureConfig)
     for name, (add_arguments, _) in OTHER_COMMANDS.items():
         add_arguments(commands.add_parser(name))
     for each in commands.choices.values():
@@ -214,16 +217,18 @@ def run(arguments: argparse.Namespace) -> Any:  # noqa: ANN401 - a report
     if arguments.command in OTHER_COMMANDS:
         return OTHER_COMMANDS[arguments.command][1](arguments)
     plan, sampler, prompts = STUDIO_COMMANDS[arguments.command][1](arguments), chosen(SamplerConfig(), arguments), read_prompts(arguments)
+    features = replace(chosen(FeatureConfig(), arguments), features_settings=dict(arguments.set_features))
     # Whatever can be refused is refused before there is a session, and before minutes of work.
-    validate(plan.config, sampler)
+    validate(plan.config, sampler, features)
     check_names(plan.config)
+    check_features(features)
     check_source(arguments.base_model)
     if sampler.eta == 0:
         raise RLRError(NO_NOISE)
     studio = Studio(arguments.workspace)
     try:
         studio.claim()
-        return plan.work(studio, studio.create_session(arguments.base_model, prompts, arguments.seed, sampler))
+        return plan.work(studio, studio.create_session(arguments.base_model, prompts, arguments.seed, sampler, features=features))
     finally:
         studio.close()
 

@@ -62,6 +62,17 @@ class AdapterConfig:
 
 
 @dataclass(frozen=True)
+class FeatureConfig:
+    """What of a picture a taste goes by."""
+
+    features: str = setting(
+        "embedded_clip",
+        "What your taste goes by, beside measures of colour and shape: the network that looks at the pictures.",
+    )
+    features_settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class RoundConfig:
     """One round of learning: what is rewarded, how the gradient is estimated, how far it may go."""
 

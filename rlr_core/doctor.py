@@ -18,6 +18,7 @@ from rlr_core.paths import assets_folder
 from rlr_core.pipelines.catalogue import BASE_MODELS, BaseModelCard
 from rlr_core.pipelines.device import best_device
 from rlr_core.plugin import Plugin
+from rlr_core.preference.registry import FEATURES
 from rlr_core.rewards.registry import REWARDS
 from rlr_core.session.files import explained
 
@@ -60,6 +61,7 @@ def examine(workspace: Path) -> dict[str, Any]:
         "base_models": {name: _base_model(card) for name, card in BASE_MODELS.items()},
         "rewards": _plugins(REWARDS),
         "estimators": _plugins(ESTIMATORS),
+        "features": _plugins(FEATURES),
     }
 
 
@@ -79,7 +81,7 @@ def lines(findings: Mapping[str, Any]) -> list[str]:
     ]
     table = [f"{name:15}{value}" for name, value in rows]
     table += ["", "Base models", *(_verdict(name, entry) + _needs(entry) for name, entry in findings["base_models"].items())]
-    for title, group in (("Rewards", "rewards"), ("Estimators", "estimators")):
+    for title, group in (("Rewards", "rewards"), ("Estimators", "estimators"), ("Features", "features")):
         table += ["", title, *(_verdict(name, entry) for name, entry in findings[group].items())]
     return table
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from rlr_core.anchor import Anchor, trajectory_divergence
 from rlr_core.blending import blend
 from rlr_core.chain import CheckpointedChain, DenoisingChain, MeteredChain, Reward
-from rlr_core.config import ANSWERS, AUTOMATIC, BOTH, REWARD, RoundConfig, from_mapping
+from rlr_core.config import ANSWERS, AUTOMATIC, BOTH, REWARD, RoundConfig, from_mapping, to_json
 from rlr_core.drift import Drift, DriftSettings
 from rlr_core.errors import RLRError
 from rlr_core.estimators.answer_term import AnsweredPair, AnswerTerm, Kept
@@ -31,7 +31,6 @@ from rlr_core.estimators.registry import ESTIMATORS
 from rlr_core.estimators.rlr_antithetic import OWN_SHARE
 from rlr_core.estimators.with_answers import WithAnswers
 from rlr_core.gauges import PictureSet, measure_drift
-from rlr_core.paths import assets_folder
 from rlr_core.pictures import from_pillow, to_pillow
 from rlr_core.pipelines.device import best_device, weight_dtype
 from rlr_core.pipelines.loading import load_base_model
@@ -39,11 +38,12 @@ from rlr_core.pipelines.quiet import quiet_libraries
 from rlr_core.pipelines.reloaded import ReloadedAdapter
 from rlr_core.pipelines.stable_diffusion import BaseModel, count_branches
 from rlr_core.plugin import Plugin, find
-from rlr_core.preference.clip import ClipEncoder
+from rlr_core.preference.clip import ClipEncoder, embedded_clip
 from rlr_core.preference.evidence import Answer, Evidence, Outcome, Ranking, Stars, Thumb, Upload
-from rlr_core.preference.features import FeatureEncoder
+from rlr_core.preference.features import FeatureEncoder, embedded_features
 from rlr_core.preference.material import Material, joined
 from rlr_core.preference.questions import Repeats, answers_wanted, due_repeat, order_of_asking, repeats
+from rlr_core.preference.registry import FeatureResources, make_features
 from rlr_core.preference.taste import Taste
 from rlr_core.preference.taste_file import MAX_TEXT, TasteFile, check_size
 from rlr_core.rewarding import measure
@@ -129,18 +129,15 @@ class Engine:
         quiet_libraries()
         self._store = store
         self._loaded: tuple[object, BaseModel] | None = None
-        self._encoded: dict[str, Tensor] = {}
+        self._loaded_features: tuple[object, FeatureEncoder] | None = None
+        self._encoded: dict[object, Tensor] = {}
         self._device = best_device()
         self.network_evaluations = 0
-
-    @cached_property
-    def _clip_folder(self) -> Path:
-        return clip_folder()
 
     def load(self, session: SessionRecord) -> BaseModel:
         """The session's base model, with an adapter of the session's shape; loaded once."""
         if self._loaded is None or self._loaded[0] != _key(session):
-            self._loaded = None
+            self._loaded = self._loaded_features = None
             self._loaded = (_key(session), self._load(session))
         return self._loaded[1]
 
@@ -327,15 +324,20 @@ class Engine:
 
     @cached_property
     def _clip(self) -> ClipEncoder:
-        return ClipEncoder(self._clip_folder, self._device)
+        return embedded_clip(self._device)
 
     @cached_property
     def _text_match(self) -> TextMatch:
         return TextMatch(self._clip)
 
-    @cached_property
-    def _features(self) -> FeatureEncoder:
-        return FeatureEncoder(self._clip_folder, self._device)
+    def features(self, session: SessionRecord) -> FeatureEncoder:
+        """What the session's taste goes by; loaded once."""
+        key = _features_key(session)
+        if self._loaded_features is None or self._loaded_features[0] != key:
+            self._loaded_features = None
+            resources = FeatureResources(lambda: self._clip, lambda: self.load(session), self._device)
+            self._loaded_features = (key, make_features(session.features, resources))
+        return self._loaded_features[1]
 
     def fit_taste(self, session: SessionRecord) -> Taste:
         """The person's taste, from all valid answers, ratings, uploads and imported tastes of the session."""
@@ -343,14 +345,14 @@ class Engine:
 
     def export_taste(self, session: SessionRecord, taste: Taste) -> bytes:
         """The content of a taste file of all that the session's taste was just fitted to."""
-        return TasteFile(self._features.name, session.model_name, session.prompts, self._material(session), taste).to_bytes()
+        return TasteFile(session.model_name, session.prompts, self._material(session), taste).to_bytes()
 
     def read_pick_a_pic(self, file: IO[bytes], check: Check) -> TasteFile:
-        """The taste of the answers in a parquet file of Pick-a-Pic's kind, whose pictures are their own standard of comparison.
+        """The taste of the answers in a parquet file of Pick-a-Pic's kind, by the embedded features; its pictures are their own standard.
 
         Its captions are not kept, and which picture was on the left is taken to be unknown.
         """
-        rows: dict[bytes, int] = {}
+        encoder, rows = embedded_features(self._clip), dict[bytes, int]()
         features: list[Tensor] = []
         evidence: list[Evidence] = []
         models: dict[str, None] = {}
@@ -360,7 +362,7 @@ class Engine:
             for name, image in zip(names, pair.images, strict=True):
                 if name not in rows:
                     rows[name] = len(rows)
-                    features.append(self._looked_at(image))
+                    features.append(self._looked_at(encoder, image))
             a, b = (rows[name] for name in names)
             evidence.append(Answer(a, b, pair.outcome, rater=pair.rater))
             models[pair.model] = None
@@ -368,11 +370,17 @@ class Engine:
             raise RLRError("The parquet file has no labelled row, so there is nothing to learn from it: give one with answers.")
         check_size(evidence)
         shown = torch.cat(features)
-        material = Material(shown, tuple(evidence), shown)
-        return TasteFile(self._features.name, ", ".join(models)[:MAX_TEXT], (), material, material.fit())
+        material = Material(shown, tuple(evidence), shown, encoder.name)
+        return TasteFile(", ".join(models)[:MAX_TEXT], (), material, material.fit())
+
+    def read_taste(self, content: bytes, session: SessionRecord | None = None) -> TasteFile:
+        """A taste file whose features are those of the session, or the embedded ones; anything else raises RLRError."""
+        file = TasteFile.read(content)
+        file.check_encoder(embedded_features(self._clip) if session is None else self.features(session))
+        return file
 
     def _material(self, session: SessionRecord) -> Material:
-        imported = [read_taste(self._store.taste_content(each), self._features) for each in self._store.imported_tastes(session.id)]
+        imported = [self.read_taste(self._store.taste_content(each), session) for each in self._store.imported_tastes(session.id)]
         return joined([*(each.material for each in imported), self._own_material(session)])
 
     def _own_material(self, session: SessionRecord) -> Material:
@@ -383,28 +391,29 @@ class Engine:
         shown = [image for pair in pairs for image in (pair.image_a, pair.image_b)]
         references = shown + [sample.image_id for sample in self._store.samples(session.id) if sample.purpose == REFERENCE]
         ids = list(dict.fromkeys(references + rated + [upload.image_id for upload in uploads]))
-        row, features = {image: number for number, image in enumerate(ids)}, self.encode(ids)
+        row, features = {image: number for number, image in enumerate(ids)}, self.encode(session, ids)
         # A question's picture a is the one on the left.
         evidence: list[Evidence] = [
             Answer(row[pair.image_a], row[pair.image_b], cast(Outcome, pair.choice), left="a", rater=pair.rater) for pair in pairs
         ]
         evidence += [rating_evidence(rating, [row[image] for image in rating.image_ids]) for rating in ratings]
         evidence += [Upload(row[upload.image_id], upload.liked) for upload in uploads]
-        return Material(features, tuple(evidence), features[[row[image] for image in references]])
+        return Material(features, tuple(evidence), features[[row[image] for image in references]], self.features(session).name)
 
     @torch.no_grad()
-    def encode(self, image_ids: Sequence[str]) -> Tensor:
-        """The taste's features of stored pictures, shape (n, F); each picture is looked at once, since its id is its content's."""
+    def encode(self, session: SessionRecord, image_ids: Sequence[str]) -> Tensor:
+        """The features of stored pictures, shape (n, F); each picture is looked at once, since its id is its content's."""
+        encoder, key = self.features(session), _features_key(session)
         for each in image_ids:
-            if each not in self._encoded:
-                self._encoded[each] = self._looked_at(self._store.open_image(each))
-        rows = [self._encoded[each] for each in image_ids]
-        return torch.cat(rows) if rows else self._features(torch.ones(1, 3, 8, 8, device=self._device))[:0].cpu()
+            if (key, each) not in self._encoded:
+                self._encoded[key, each] = self._looked_at(encoder, self._store.open_image(each))
+        rows = [self._encoded[key, each] for each in image_ids]
+        return torch.cat(rows) if rows else encoder(torch.ones(1, 3, 8, 8, device=self._device))[:0].cpu()
 
     @torch.no_grad()
-    def _looked_at(self, image: Image.Image) -> Tensor:
-        """The taste's features of a picture, shape (1, F)."""
-        return self._features(from_pillow(image)[None].to(self._device)).cpu()
+    def _looked_at(self, encoder: FeatureEncoder, image: Image.Image) -> Tensor:
+        """The features of a picture, shape (1, F)."""
+        return encoder(from_pillow(image)[None].to(self._device)).cpu()
 
     def rank_pairs(self, session: SessionRecord, taste: Taste, pairs: Sequence[PairRecord]) -> tuple[str, ...]:
         """The ids of questions in the order in which to ask them; it follows from the taste, the questions and the session's seed.
@@ -412,17 +421,17 @@ class Engine:
         A repeat tells nothing new of the taste, so it comes soon for its own sake, but not at once.
         """
         draws, new = generator(session.seed, "ranking", taste.num_answers), [pair for pair in pairs if not pair.repeats]
-        ranked = [new[number].id for number in order_of_asking(taste, *self._sides(new), draws)]
+        ranked = [new[number].id for number in order_of_asking(taste, *self._sides(session, new), draws)]
         for repeat in (pair for pair in pairs if pair.repeats):
             ranked.insert(int(torch.randint(1, REPEAT_WITHIN, (), generator=draws)), repeat.id)
         return tuple(ranked)
 
-    def answers_wanted(self, taste: Taste, pairs: Sequence[PairRecord]) -> int | None:
+    def answers_wanted(self, session: SessionRecord, taste: Taste, pairs: Sequence[PairRecord]) -> int | None:
         """How many more answers to questions like these would help; None without questions."""
-        return answers_wanted(taste, *self._sides(pairs)).wanted if pairs else None
+        return answers_wanted(taste, *self._sides(session, pairs)).wanted if pairs else None
 
-    def _sides(self, pairs: Sequence[PairRecord]) -> tuple[Tensor, Tensor]:
-        return self.encode([pair.image_a for pair in pairs]), self.encode([pair.image_b for pair in pairs])
+    def _sides(self, session: SessionRecord, pairs: Sequence[PairRecord]) -> tuple[Tensor, Tensor]:
+        return self.encode(session, [pair.image_a for pair in pairs]), self.encode(session, [pair.image_b for pair in pairs])
 
     def repeats(self, session: SessionRecord) -> Repeats:
         """How the session's questions that came again were answered."""
@@ -556,7 +565,8 @@ class Engine:
         foretold = torch.zeros(len(pairs))
         if record.lesson[1].learns_from == BOTH:
             plus, minus = ([pair.image_a if pair.is_a_plus is side else pair.image_b for pair in pairs] for side in (True, False))
-            foretold = 2 * torch.sigmoid(taste.difference(self.encode(plus), self.encode(minus))[0]) - 1
+            session = self._store.session(record.session_id)
+            foretold = 2 * torch.sigmoid(taste.difference(self.encode(session, plus), self.encode(session, minus))[0]) - 1
         return [
             AnsweredPair(pair.origin, pair.prompt, pair.step, preference(pair) - guess)
             for pair, guess in zip(pairs, foretold.tolist(), strict=True)
@@ -570,11 +580,11 @@ class Engine:
 
     def reward(self, record: RoundRecord) -> Reward:
         """The round's reward; one on taste needs the taste that was kept with the round."""
-        path, (_, config) = self._taste_path(record), record.lesson
-        return self._reward(config.reward, config.reward_settings, Taste.load(path) if path.exists() else None)
+        path, (_, config), session = self._taste_path(record), record.lesson, self._store.session(record.session_id)
+        return self._reward(session, config.reward, config.reward_settings, Taste.load(path) if path.exists() else None)
 
-    def _reward(self, name: str, settings: Mapping[str, Any], taste: Taste | None) -> Reward:
-        return make_reward(name, settings, RewardResources(self._clip_folder, taste, self._device))
+    def _reward(self, session: SessionRecord, name: str, settings: Mapping[str, Any], taste: Taste | None) -> Reward:
+        return make_reward(name, settings, RewardResources(lambda: self._clip, lambda: self.features(session), taste, self._device))
 
     # Drift
 
@@ -614,7 +624,7 @@ class Engine:
         reward_settings: Mapping[str, Any] = MappingProxyType({}),
     ) -> Measurement:
         """Reward, divergence and text match of a round's adapter; every prompt with its seed."""
-        asked, among = self._reward(reward, reward_settings, None), sorted(set(prompts))
+        asked, among = self._reward(session, reward, reward_settings, None), sorted(set(prompts))
         images, rewards, margins = [], [], []
         divergences = torch.zeros(0)
         for first in range(0, len(prompts), SAMPLING_BATCH):
@@ -628,21 +638,14 @@ class Engine:
         return Measurement(torch.cat(images), torch.cat(rewards), divergences, torch.cat(margins))
 
 
-def clip_folder() -> Path:
-    """The embedded CLIP, by which pictures are looked at."""
-    return assets_folder() / "clip"
-
-
-def read_taste(content: bytes, encoder: FeatureEncoder | None = None) -> TasteFile:
-    """A taste file whose features can be compared with the encoder's, this machine's by default; anything else raises RLRError."""
-    file = TasteFile.read(content)
-    file.check_encoder(encoder or FeatureEncoder(clip_folder(), torch.device("cpu")))
-    return file
-
-
 def _key(session: SessionRecord) -> object:
     """What a loaded model has to agree in to serve a session."""
     return session.base_model, session.adapter
+
+
+def _features_key(session: SessionRecord) -> object:
+    """What the features of a session's pictures depend on."""
+    return _key(session), to_json(session.features)
 
 
 def check_names(config: RoundConfig) -> None:

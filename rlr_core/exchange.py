@@ -60,8 +60,11 @@ def run_import(arguments: argparse.Namespace) -> dict[str, Any]:
         check_source(arguments.base_model)
     with _studio(arguments) as studio:
         content = _taste_in(studio, arguments.source)
-        studio.check_taste(content)
-        session = studio.create_session(arguments.base_model, seed=arguments.seed) if arguments.base_model else _session(studio, arguments)
+        if arguments.base_model:
+            studio.check_taste(content)
+            session = studio.create_session(arguments.base_model, seed=arguments.seed)
+        else:
+            session = _session(studio, arguments)
         record = session.import_taste(content)
         print(f"Session {session.id}: {session.taste().sentence}")
         return asdict(record)

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from rlr_core.advice import advice
-from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig, from_mapping, validate
+from rlr_core.config import AdapterConfig, FeatureConfig, RoundConfig, SamplerConfig, from_mapping, validate
 from rlr_core.drift import Drift
 from rlr_core.errors import Cancelled, RLRError
 from rlr_core.export.archive import read_archive
@@ -239,6 +239,14 @@ class Studio:
         """Raise RLRError if there is no such reward, estimator or setting of theirs, or it cannot work. Loads the heavy libraries."""
         importlib.import_module("rlr_core.engine").check_names(config)
 
+    def check_features(self, config: FeatureConfig) -> None:
+        """Raise RLRError if there are no such features or settings of theirs, or they cannot work.
+
+        The embedded ones always can; only for others the heavy libraries are loaded.
+        """
+        if config != FeatureConfig():
+            importlib.import_module("rlr_core.preference.registry").check_features(config)
+
     def shipped_prompts(self, name: str) -> tuple[str, ...]:
         """A shipped list of prompts: "emoji", "emoji-held-out" or "animals"."""
         return tuple((assets_folder() / "prompts" / f"{name}.txt").read_text().split("\n")[:-1])
@@ -252,14 +260,16 @@ class Studio:
         seed: int = 0,
         sampler: SamplerConfig | None = None,
         adapter: AdapterConfig | None = None,
+        features: FeatureConfig | None = None,
     ) -> "Session":
         """A new session; without prompts it uses the shipped list. Raises RLRError for settings that cannot work."""
-        sampler, adapter = sampler or SamplerConfig(), adapter or AdapterConfig()
-        validate(sampler, adapter)
+        sampler, adapter, features = sampler or SamplerConfig(), adapter or AdapterConfig(), features or FeatureConfig()
+        validate(sampler, adapter, features)
+        self.check_features(features)
         if not base_model.strip():
             raise RLRError("The base model's name is empty: choose one of the list, a folder, a .safetensors file or a hub id.")
         chosen = tuple(prompts) or self.shipped_prompts("emoji" if base_model == "emoji" else "animals")
-        return Session(self, self.store.create_session(base_model.strip(), checked_prompts(chosen), seed, adapter, sampler).id)
+        return Session(self, self.store.create_session(base_model.strip(), checked_prompts(chosen), seed, adapter, sampler, features).id)
 
     def open_archive(self, path: Path, base_model: str = "") -> "Session":
         """A new session from an archive; `base_model` is what its base model is called here, if not as where the archive was made."""
@@ -290,8 +300,8 @@ class Studio:
     # Tastes from elsewhere
 
     def check_taste(self, content: bytes) -> None:
-        """Raise RLRError if `Session.import_taste` would. Loads the heavy libraries."""
-        importlib.import_module("rlr_core.engine").read_taste(content)
+        """Raise RLRError if `Session.import_taste` of a session with the embedded features would."""
+        self.run(FITTING, lambda job: self.engine().read_taste(content))
 
     def taste_of_pick_a_pic(self, file: IO[bytes]) -> bytes:
         """The content of a taste file, for `Session.import_taste`, of the answers in a parquet file of Pick-a-Pic's kind.
@@ -527,7 +537,7 @@ class Session:
                 fitted.agreement_held_out,
                 self._store.num_rating_changes(self.id),
                 imported,
-                engine.answers_wanted(fitted, waiting),
+                engine.answers_wanted(self.record, fitted, waiting),
                 repeated.count,
                 repeated.same,
                 num_changes,
@@ -554,7 +564,7 @@ class Session:
         Who spoke in it keeps their name: what "me" said there, "me" says here. Raises RLRError for anything but a taste file whose
         features can be compared with this session's.
         """
-        file = importlib.import_module("rlr_core.engine").read_taste(content)
+        file = self._studio.run(FITTING, lambda job: self._studio.engine().read_taste(content, self.record))
         return self._store.add_taste(self.id, file.to_bytes(), file.base_model, len(file.material.evidence))
 
     def export_pick_a_pic(self, file: IO[bytes]) -> int:

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from rlr_core.command import main
-from rlr_core.config import SamplerConfig
+from rlr_core.config import FeatureConfig, SamplerConfig
+from rlr_core.engine import TASTE_FILE
+from rlr_core.preference.taste import Taste
 from rlr_core.studio import Studio
 
 RATERS = Path(__file__).parent.parent / "assets" / "raters"
@@ -91,6 +93,16 @@ def test_simulate_writes_its_figures(run):
     } <= report.keys()
 
 
+def test_simulate_can_go_by_other_features(run, tmp_path):
+    code, _, report = run("simulate", "--rater", RATERS / "warm_colours.py", "--answers", "6", "--features", "base_model")
+    assert code == 0
+    studio = Studio(tmp_path / "workspace")
+    session = studio.session(report["session_id"])
+    assert session.record.features == FeatureConfig("base_model")
+    assert Taste.load(studio.store.round_folder(session.record.current_round_id) / TASTE_FILE).features == "statistics 1, base_model:tiny"
+    studio.close()
+
+
 def test_doctor_writes_what_it_found(tmp_path):
     assert main(["doctor", "--json", str(tmp_path / "d.json"), "--workspace", str(tmp_path)]) == 0
     assert "packages" in json.loads((tmp_path / "d.json").read_text())
@@ -114,6 +126,9 @@ def test_doctor_writes_what_it_found(tmp_path):
         (("tune", "--reward", "clip_score", "--set-reward", "source=/nowhere"), "neither a folder on this machine nor an id"),
         (("tune", "--reward", "own_function"), "no file is named"),
         (("simulate", "--rater", str(RATERS / "warm_colours.py"), "--set-reward", "source=x"), "there is no such setting"),
+        (("tune", "--features", "embeded_clip"), "did you mean 'embedded_clip'"),
+        (("tune", "--features", "clip", "--set-features", "source=/nowhere"), "neither a folder on this machine nor an id"),
+        (("tune", "--set-features", "source=x"), "there is no such setting"),
         (("tune", "--set-drift", "hue=3"), "hue: there is no such setting"),
         (("tune", "--drift-limit", "0"), "drift_limit = 0"),
         (("tune", "--prompts", "/nowhere/prompts.txt"), "cannot be read (No such file or directory)"),

@@ -22,8 +22,7 @@ from assets.recipe.data import STYLES, load
 from assets.recipe.generator import BATCH, Networks, grid_prompts, make_pipeline, prepare
 from assets.recipe.samples import pictures, sheet
 from assets.recipe.vae import psnr, to_tensor
-from rlr_core.paths import assets_folder
-from rlr_core.preference.clip import ClipEncoder
+from rlr_core.preference.clip import embedded_clip
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402 - the backend has to be chosen first
@@ -34,7 +33,7 @@ NUM_CONCEPTS = 100
 
 def retrieval(pipeline: StableDiffusionPipeline, concepts: list[str]) -> dict[str, float]:
     """Share of the concepts whose sample the embedded CLIP finds most like its own name among all, by style."""
-    encoder = ClipEncoder(assets_folder() / "clip", torch.device("cpu"))
+    encoder = embedded_clip(torch.device("cpu"))
     found: dict[str, float] = {}
     for style in STYLES:
         captions = [f"{style} style, {concept}" for concept in concepts]

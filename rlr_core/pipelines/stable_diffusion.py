@@ -114,6 +114,7 @@ class BaseModel:
         name: what the model is called.
         pipeline: the pipeline itself, its UNet with the adapter on.
         image_size: height and width of its pictures, in pixels.
+        embed: a text's embedding, shape (tokens, width); made once.
     """
 
     def __init__(self, name: str, pipeline: StableDiffusionPipeline, adapter: AdapterConfig) -> None:
@@ -123,7 +124,7 @@ class BaseModel:
         for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
             part.requires_grad_(False).eval()
         self._adapter = Adapter(pipeline.unet, adapter)
-        self._embed = lru_cache(KEPT_TEXTS)(self._encode)
+        self.embed = lru_cache(KEPT_TEXTS)(self._encode)
 
     @property
     def is_large(self) -> bool:
@@ -134,13 +135,17 @@ class BaseModel:
         """The model as a chain; its settings are fixed from here on."""
         return StableDiffusionChain(self.pipeline, self._adapter, sampler)
 
+    def reference(self) -> AbstractContextManager[None]:
+        """Within it the network is the base model's: the adapter switched off."""
+        return self._adapter.switched_off()
+
     def condition(self, prompts: Sequence[str], sampler: SamplerConfig) -> Condition:
         """The prompts as a chain's condition, one prompt a chain."""
         empty = [number for number, prompt in enumerate(prompts, start=1) if not prompt.strip()]
         if empty:
             raise RLRError(f"Prompt {empty[0]} of {len(prompts)} is empty: it gives nothing to follow; write what the picture should show.")
         unguided = [""] * (count_branches(sampler) - 1)
-        rows = [torch.stack([self._embed(text) for text in [*unguided, prompt]]) for prompt in prompts]
+        rows = [torch.stack([self.embed(text) for text in [*unguided, prompt]]) for prompt in prompts]
         return Condition(tuple(prompts), {"text": torch.stack(rows)})
 
     @torch.no_grad()

@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from rlr_core.errors import RLRError
+from rlr_core.paths import assets_folder
 from rlr_core.pretrained import CONFIG, PROCESSOR, WEIGHTS, Preparation, frozen, read_config, read_state, read_tokenizer
 
 
@@ -62,3 +63,8 @@ class ClipEncoder:
 
     def _unit(self, vectors: Tensor) -> Tensor:
         return F.normalize(vectors.to(self._work), dim=-1)
+
+
+def embedded_clip(device: torch.device) -> ClipEncoder:
+    """The small CLIP that ships with the project, of 128 numbers a picture; it was trained on emoji."""
+    return ClipEncoder(assets_folder() / "clip", device)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from rlr_core.preference.evidence import PICTURE_FIELDS, Evidence, shifted
+from rlr_core.preference.features import EMBEDDED_FEATURES
 from rlr_core.preference.taste import Taste, fit_taste
 
 
@@ -19,15 +20,17 @@ class Material:
         features: of the pictures that were spoken of, shape (N, F).
         evidence: pictures are rows of `features`.
         reference: features of pictures of the base model it was said about, shape (r, F).
+        features_name: which features they are (`FeatureEncoder.name`).
     """
 
     features: Tensor
     evidence: tuple[Evidence, ...]
     reference: Tensor
+    features_name: str = EMBEDDED_FEATURES
 
     def fit(self) -> Taste:
         """The taste that explains it; raises RLRError as `fit_taste` does."""
-        return fit_taste(self.features, self.evidence, self.reference)
+        return fit_taste(self.features, self.evidence, self.reference, self.features_name)
 
 
 def joined(parts: Sequence[Material]) -> Material:
@@ -35,7 +38,7 @@ def joined(parts: Sequence[Material]) -> Material:
 
     What several parts have in common counts once, so a taste may come back to where it was taken from, or come again with later answers. A
     picture is known by its features. The reference pictures of all are the standard together: a utility learned from the pictures of one
-    base model has to tell apart those of another, and both lie within it.
+    base model has to tell apart those of another, and both lie within it. All parts are of the same features.
     """
     names = [[row.numpy().tobytes() for row in part.features] for part in parts]
     said = [[_saying(piece, rows) for piece in part.evidence] for part, rows in zip(parts, names, strict=True)]
@@ -49,6 +52,7 @@ def joined(parts: Sequence[Material]) -> Material:
         torch.cat([part.features for part in parts]),
         tuple(evidence),
         torch.cat([part.reference[new] for part, new in zip(parts, _news(shown), strict=True)]),
+        parts[-1].features_name,
     )
 
 

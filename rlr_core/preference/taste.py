@@ -23,7 +23,7 @@ from torch import Tensor
 from rlr_core.errors import RLRError
 from rlr_core.preference.choices import Choices, Names, contrasts, make_choices
 from rlr_core.preference.evidence import Answer, Evidence, Ranking
-from rlr_core.preference.features import column_themes
+from rlr_core.preference.features import EMBEDDED_FEATURES, column_themes
 from rlr_core.preference.posterior import POSITION_BIAS_STD, Likelihood, Posterior, Prior, fit, laplace
 
 LIMIT = 3.0  # standard deviations: beyond what was seen, more of the same is worth little more
@@ -66,6 +66,7 @@ class Taste:
         num_answers: how many answers, ratings and uploads it was learned from.
         agreement_held_out: share of decided answers that a taste fitted without them foretells; None if they are too few to tell.
         raters: everybody it was learned from.
+        features: the name of the features it was learned from (`FeatureEncoder.name`); of others it knows nothing.
     """
 
     centre: Tensor
@@ -76,6 +77,7 @@ class Taste:
     num_answers: int
     agreement_held_out: float | None
     raters: tuple[RaterFit, ...] = ()
+    features: str = EMBEDDED_FEATURES
 
     def standardised(self, features: Tensor) -> Tensor:
         """z of features (B, F)."""
@@ -116,7 +118,7 @@ class Taste:
     def parts(self) -> tuple[dict[str, Tensor], dict[str, str]]:
         """Its tensors, and all else as text: what a safetensors file can hold."""
         numbers = {name: repr(getattr(self, name)) for name in NUMBERS if getattr(self, name) is not None}
-        about = {**numbers, "raters": json.dumps([asdict(rater) for rater in self.raters])}
+        about = {**numbers, "raters": json.dumps([asdict(rater) for rater in self.raters]), "features": self.features}
         return {name: getattr(self, name).cpu().contiguous() for name in TENSORS}, about
 
     @staticmethod
@@ -129,6 +131,7 @@ class Taste:
             num_answers=int(about["num_answers"]),
             agreement_held_out=None if agreement is None else float(agreement),
             raters=tuple(RaterFit(**each) for each in json.loads(about.get("raters", "[]"))),
+            features=about.get("features", EMBEDDED_FEATURES),
         )
 
     def to_bytes(self) -> bytes:
@@ -137,7 +140,7 @@ class Taste:
 
     @staticmethod
     def load(path: Path) -> "Taste":
-        """Read a file of what `to_bytes` gave; one written before raters were kept has none."""
+        """Read a file of what `to_bytes` gave; one written before raters or features were kept has none, or is of the embedded CLIP's."""
         if not path.is_file():
             raise RLRError(f"{path} is not there, so no taste can be read from it: give the file that a round wrote.")
         try:
@@ -151,7 +154,7 @@ TENSORS = ("centre", "scale", "weights", "covariance")
 NUMBERS = ("spread", "num_answers", "agreement_held_out")
 
 
-def fit_taste(features: Tensor, evidence: Sequence[Evidence], reference: Tensor) -> Taste:
+def fit_taste(features: Tensor, evidence: Sequence[Evidence], reference: Tensor, features_name: str = EMBEDDED_FEATURES) -> Taste:
     """Learn a taste from all that was said.
 
     The agreement is cross-validated in eight parts, for each of which the prior's variances are fitted anew. Of more than 400 pieces of
@@ -161,6 +164,7 @@ def fit_taste(features: Tensor, evidence: Sequence[Evidence], reference: Tensor)
         features: the pictures, shape (N, F), columns as FeatureEncoder gives them.
         evidence: what was said of them; pictures are rows of `features`.
         reference: pictures of the base model, shape (r, F), r >= 2: the standard of comparison.
+        features_name: which features they are (`FeatureEncoder.name`).
 
     Raises:
         RLRError: if there is no evidence, too few reference pictures, a row that is not there, or a feature that is not finite.
@@ -186,6 +190,7 @@ def fit_taste(features: Tensor, evidence: Sequence[Evidence], reference: Tensor)
         num_answers=len(evidence),
         agreement_held_out=_agreement(choices, columns, prior, posterior, z * gain, evidence),
         raters=_rater_fits(choices.names, posterior),
+        features=features_name,
     )
 
 

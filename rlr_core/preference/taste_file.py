@@ -46,18 +46,21 @@ class TasteFile:
     """A taste that can be taken to another base model, session or machine.
 
     Attributes:
-        encoder: the name of the FeatureEncoder its features are of.
         base_model: the name of the model whose pictures were spoken of.
         prompts: what the pictures were asked to show.
         material: what was said; fitted again, it gives `taste`.
         taste: what was learned from it, for whoever wants no fit of their own.
     """
 
-    encoder: str
     base_model: str
     prompts: tuple[str, ...]
     material: Material
     taste: Taste
+
+    @property
+    def encoder(self) -> str:
+        """The name of the FeatureEncoder its features are of."""
+        return self.material.features_name
 
     def check_encoder(self, encoder: FeatureEncoder) -> None:
         """Raise RLRError if its features were made by another encoder."""
@@ -99,10 +102,9 @@ class TasteFile:
         tensors, about = _opened(data)
         try:
             file = TasteFile(
-                about["encoder"],
                 about["base_model"],
                 tuple(about["prompts"]),
-                Material(tensors["features"], tuple(_piece(each) for each in about["evidence"]), tensors["reference"]),
+                Material(tensors["features"], tuple(_piece(each) for each in about["evidence"]), tensors["reference"], about["encoder"]),
                 Taste.from_parts({name.removeprefix("taste."): tensor for name, tensor in tensors.items()}, about["taste"]),
             )
             check_size(file.material.evidence)

@@ -6,7 +6,6 @@ from typing import Any
 from rlr_core.chain import Reward
 from rlr_core.errors import RLRError
 from rlr_core.plugin import Plugin, find_with
-from rlr_core.preference.clip import ClipEncoder
 from rlr_core.rewards.brightness import Brightness, BrightnessSettings
 from rlr_core.rewards.clip_score import ClipScoreSettings, clip_score, clip_score_reason
 from rlr_core.rewards.colourfulness import Colourfulness, ColourfulnessSettings
@@ -58,7 +57,7 @@ REWARDS: dict[str, Plugin[Reward]] = {
         label="Text match",
         help="How well a picture shows what its prompt says, judged by CLIP.",
         settings=TextMatchSettings,
-        factory=lambda settings, resources: TextMatch(ClipEncoder(resources.clip_folder, resources.device)),
+        factory=lambda settings, resources: TextMatch(resources.clip()),
     ),
     "colourfulness": Plugin(
         label="Colourfulness",

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from rlr_core.config import setting
 from rlr_core.errors import RLRError
-from rlr_core.preference.features import FeatureEncoder
 from rlr_core.preference.taste import Taste
 from rlr_core.rewards.resources import RewardResources
 
@@ -44,7 +43,12 @@ class TasteReward:
         if resources.taste is None:
             raise RLRError("Reward 'taste' has nothing to go by: 0 answers have been learned from; answer a few questions first.")
         self._taste = resources.taste.to(resources.device)
-        self._encoder = FeatureEncoder(resources.clip_folder, resources.device)
+        self._encoder = resources.features()
+        if self._taste.features != self._encoder.name:
+            raise RLRError(
+                f"The taste was learned from the features '{self._taste.features}', and the pictures here are compared by "
+                f"'{self._encoder.name}', whose numbers mean other things: use a session with the taste's own features, or learn one anew."
+            )
         self._caution = settings.caution
         self._typical_std = typical_std(self._taste)
 

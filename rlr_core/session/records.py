@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig
+from rlr_core.config import AdapterConfig, FeatureConfig, RoundConfig, SamplerConfig
 from rlr_core.errors import RLRError
 
 # Purposes of samples, beside "before <round id>" and "after <round id>".
@@ -36,6 +36,7 @@ class SessionRecord:
     seed: int
     current_round_id: str
     created_at: float
+    features: FeatureConfig = FeatureConfig()
 
     @property
     def model_name(self) -> str:

@@ -7,13 +7,14 @@ from functools import partial
 from sqlite3 import Connection, Row
 from typing import Any, TypeVar, get_type_hints
 
-from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig, from_json, to_json
+from rlr_core.config import AdapterConfig, FeatureConfig, RoundConfig, SamplerConfig, from_json, to_json
 
 Record = TypeVar("Record")
 
 READERS: dict[Any, Callable[[Any], Any]] = {
     AdapterConfig: partial(from_json, AdapterConfig),
     SamplerConfig: partial(from_json, SamplerConfig),
+    FeatureConfig: partial(from_json, FeatureConfig),
     RoundConfig | None: partial(from_json, RoundConfig),
     tuple[str, ...]: lambda text: tuple(json.loads(text)),
     Mapping[str, Any]: json.loads,

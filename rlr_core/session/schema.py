@@ -123,4 +123,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             round_id TEXT REFERENCES rounds (id), kind TEXT NOT NULL, name TEXT NOT NULL, content TEXT NOT NULL, num_bytes INTEGER NOT NULL,
             about TEXT NOT NULL, created_at REAL NOT NULL)""",
     ),
+    (
+        """ALTER TABLE sessions ADD COLUMN features TEXT NOT NULL
+            DEFAULT '{"features": "embedded_clip", "features_settings": {}, "schema_version": 1}'""",
+    ),
 )

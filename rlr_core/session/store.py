@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from PIL import Image
 
-from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig
+from rlr_core.config import AdapterConfig, FeatureConfig, RoundConfig, SamplerConfig
 from rlr_core.errors import RLRError
 from rlr_core.session.database import Database
 from rlr_core.session.events import EVENTS, Event, RoundQueued, from_payload, to_payload
@@ -118,12 +118,12 @@ class Store:
         seed: int = 0,
         adapter: AdapterConfig | None = None,
         sampler: SamplerConfig | None = None,
+        features: FeatureConfig | None = None,
     ) -> SessionRecord:
         """A new session with its round 0, the base model."""
         session_id, round_id, now = new_id(), new_id(), time.time()
-        session = SessionRecord(
-            session_id, base_model, adapter or AdapterConfig(), sampler or SamplerConfig(), tuple(prompts), seed, round_id, now
-        )
+        settings = adapter or AdapterConfig(), sampler or SamplerConfig()
+        session = SessionRecord(session_id, base_model, *settings, tuple(prompts), seed, round_id, now, features or FeatureConfig())
         with self._database.write() as connection:
             insert(connection, "sessions", **vars(session))
             insert(connection, "rounds", id=round_id, session_id=session_id, parent_id=None, number=0, config=None, created_at=now)

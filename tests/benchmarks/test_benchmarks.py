@@ -111,7 +111,7 @@ def test_the_taste_is_measured_for_every_rater_and_its_probabilities_too(tiny_fo
     count = 2 * (10 + 8) * len(names)
     assert lines[-1].startswith(f"{count} predictions: calibration error 0.")
     written = json.loads(path.read_text())
-    keys = {"base_model", "questions", "answers", "wrong", "seeds", "foretold", "reliability"}
+    keys = {"base_model", "questions", "features", "answers", "wrong", "seeds", "foretold", "reliability"}
     assert (set(written), written["questions"], written["wrong"]) == (keys, 16, [0.0, 0.5])
     assert len(written["foretold"]) == 4 * len(names)
     assert sum(each["count"] for each in written["reliability"]["bins"]) == count
@@ -132,8 +132,19 @@ def test_the_seconds_of_a_fit_are_written(capsys, tmp_path):
 
 
 def test_the_columns_of_the_taste_s_table_are_means_over_seeds():
-    rows = [Foretold(rater, 0.0, 8, seed, share) for rater, seed, share in (("x", 0, 0.5), ("x", 1, 0.7), ("y", 0, 0.9), ("y", 1, 0.9))]
+    given = (("x", 0, 0.5), ("x", 1, 0.7), ("y", 0, 0.9), ("y", 1, 0.9))
+    rows = [Foretold(rater, "embedded_clip", 0.0, 8, seed, share) for rater, seed, share in given]
     assert taste_table(rows).splitlines()[2:] == ["| x | 0.600 |", "| y | 0.900 |", "| mean | 0.750 |"]
+
+
+def test_features_are_measured_side_by_side(tiny_folder, capsys):
+    arguments = ["taste", "--base-model", str(tiny_folder), "--questions", "12", "--answers", "8", "--seeds", "1"]
+    assert bench.main([*arguments, "--features", "base_model", "embedded_clip"]) == 0
+    head, _, *rows = capsys.readouterr().out.splitlines()
+    assert head == "| rater | base_model, 8 answers | embedded_clip, 8 answers |"
+    assert {row.count("|") for row in rows} == {4}
+    assert bench.main([*arguments, "--features", "sigclip"]) == 2
+    assert "did you mean 'siglip'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("make", [random_answers, random_mixture])

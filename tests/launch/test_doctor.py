@@ -12,6 +12,7 @@ import torch
 from rlr_core import doctor
 from rlr_core.estimators.registry import ESTIMATORS
 from rlr_core.pipelines.catalogue import BASE_MODELS
+from rlr_core.preference.registry import FEATURES
 from rlr_core.rewards.registry import REWARDS
 
 
@@ -27,13 +28,14 @@ def test_findings_are_this_machines_and_can_be_written_as_json(tmp_path: Path, c
     assert not (tmp_path / "new").exists(), "looking must not make the workspace"
     assert list(tmp_path.iterdir()) == []
     printed = capsys.readouterr().out
-    for name in (*BASE_MODELS, *REWARDS, *ESTIMATORS):
+    for name in (*BASE_MODELS, *REWARDS, *ESTIMATORS, *FEATURES):
         assert f"  {name} " in printed
 
 
 def test_every_entry_of_every_registry_has_a_verdict(tmp_path: Path) -> None:
     findings = doctor.examine(tmp_path)
-    for group, registry in (("base_models", BASE_MODELS), ("rewards", REWARDS), ("estimators", ESTIMATORS)):
+    groups = {"base_models": BASE_MODELS, "rewards": REWARDS, "estimators": ESTIMATORS, "features": FEATURES}
+    for group, registry in groups.items():
         assert {name: entry["reason"] for name, entry in findings[group].items()} == {
             name: entry.availability() for name, entry in registry.items()
         }

@@ -1,13 +1,10 @@
-from pathlib import Path
-
 import pytest
 import torch
 
-from rlr_core.preference.features import FeatureEncoder
-
-CLIP_FOLDER = Path(__file__).parents[2] / "assets" / "clip"
+from rlr_core.preference.clip import embedded_clip
+from rlr_core.preference.features import embedded_features
 
 
 @pytest.fixture(scope="session")
 def encoder():
-    return FeatureEncoder(CLIP_FOLDER, torch.device("cpu"))
+    return embedded_features(embedded_clip(torch.device("cpu")))

@@ -177,6 +177,7 @@ def test_a_constant_reference_column_does_not_blow_up(features, reference):
 def test_save_and_load_give_the_same_taste(features, reference, tmp_path):
     for count in (3, 12):
         taste = _fit(features, reference, _planted(features, reference, "warmth"), count)
+        taste = dataclasses.replace(taste, features="clip:owner/model")
         (tmp_path / "taste.safetensors").write_bytes(taste.to_bytes())
         loaded = Taste.load(tmp_path / "taste.safetensors")
         for field in dataclasses.fields(Taste):
@@ -191,6 +192,7 @@ def test_a_taste_written_before_raters_were_kept_can_be_read(features, reference
     loaded = Taste.load(tmp_path / "taste.safetensors")
     assert loaded.weights.equal(taste.weights)
     assert (loaded.spread, loaded.num_answers, loaded.agreement_held_out, loaded.raters) == (taste.spread, 8, None, ())
+    assert loaded.features == "statistics 1, embedded_clip"
 
 
 def test_the_lower_bound_is_exceeded_as_often_as_it_says(features, reference):

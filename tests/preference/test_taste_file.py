@@ -30,8 +30,8 @@ EVIDENCE = (
 @pytest.fixture(scope="module")
 def file():
     features = torch.randn(26, 90, generator=generator(0, "features"))
-    material = Material(features[:10], EVIDENCE, features[10:])
-    return TasteFile("statistics", "emoji", ("a cat", "a dog"), material, material.fit())
+    material = Material(features[:10], EVIDENCE, features[10:], "statistics")
+    return TasteFile("emoji", ("a cat", "a dog"), material, material.fit())
 
 
 @pytest.fixture(scope="module")
@@ -173,8 +173,8 @@ def test_flipped_bits_give_a_sentence_or_a_whole_taste(content):
 
 
 def test_features_of_another_encoder_are_refused(file, encoder):
-    with pytest.raises(RLRError, match="features called 'statistics', which cannot be compared with 'statistics 1, clip"):
+    with pytest.raises(RLRError, match="features called 'statistics', which cannot be compared with 'statistics 1, embedded_clip"):
         file.check_encoder(encoder)
     with pytest.raises(RLRError, match="90 features a picture in place of"):
-        replace(file, encoder=encoder.name).check_encoder(encoder)
+        replace(file, material=replace(file.material, features_name=encoder.name)).check_encoder(encoder)
     assert encoder(torch.rand(1, 3, 8, 8)).shape == (1, encoder.num_columns)

@@ -18,6 +18,10 @@ from transformers import (
     CLIPModel,
     CLIPTextConfig,
     CLIPVisionConfig,
+    SiglipConfig,
+    SiglipModel,
+    SiglipTextConfig,
+    SiglipVisionConfig,
 )
 
 from tests.tiny import MAX_TOKENS, tiny_tokenizer
@@ -68,6 +72,17 @@ def write_clip(folder: Path, seed: int = 0) -> CLIPModel:
     model = seeded(lambda: CLIPModel(clip_config()), seed)
     model.save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
+    write_processor(folder)
+    return model
+
+
+def write_siglip(folder: Path) -> SiglipModel:
+    """A whole SigLIP as transformers saves it, without the tokenizer; the model."""
+    tower = {"hidden_size": WIDTH, "intermediate_size": 2 * WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS}
+    text = SiglipTextConfig(vocab_size=len(WORDS), max_position_embeddings=MAX_TOKENS, projection_size=WIDTH, **tower)
+    vision = SiglipVisionConfig(image_size=SIDE, patch_size=PATCH, **tower)
+    model = seeded(lambda: SiglipModel(SiglipConfig(text_config=text.to_dict(), vision_config=vision.to_dict())))
+    model.save_pretrained(folder)
     write_processor(folder)
     return model
 

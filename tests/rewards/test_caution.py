@@ -1,29 +1,27 @@
 """The cautious taste: what is not known takes something off, what is surely average gains, and the gradient is always finite."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 
 from rlr_core.config import problems
 from rlr_core.preference.evidence import Answer
-from rlr_core.preference.features import FeatureEncoder, column_themes
+from rlr_core.preference.features import column_themes
 from rlr_core.preference.taste import Taste, fit_taste
-from rlr_core.rewards.resources import RewardResources
+from rlr_core.rewards.resources import embedded_resources
 from rlr_core.rewards.taste import TasteReward, TasteSettings, typical_std
 from rlr_core.rng import generator
 from tests.preference.pictures import draw_pictures
 
-CLIP_FOLDER = Path(__file__).parents[2] / "assets" / "clip"
-CPU = torch.device("cpu")
+RESOURCES = embedded_resources(torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
 def taste() -> Taste:
     """A liking of warm pictures that is sure of everything but brightness."""
     with torch.no_grad():
-        features = FeatureEncoder(CLIP_FOLDER, CPU)(draw_pictures(64, seed=1))
+        features = RESOURCES.features()(draw_pictures(64, seed=1))
     themes = column_themes(features.shape[1])
     weights = torch.tensor([float(theme == "warmth") for theme in themes])
     variances = torch.tensor([0.5 if theme == "brightness" else 1e-3 for theme in themes])
@@ -31,7 +29,7 @@ def taste() -> Taste:
 
 
 def reward(taste, caution):
-    return TasteReward(TasteSettings(caution), RewardResources(CLIP_FOLDER, taste, CPU))
+    return TasteReward(TasteSettings(caution), replace(RESOURCES, taste=taste))
 
 
 def values(taste, caution, images):
@@ -42,14 +40,14 @@ def values(taste, caution, images):
 def test_without_caution_the_best_guess_is_rewarded(taste):
     pictures = draw_pictures(6)
     with torch.no_grad():
-        mean = taste.mean(FeatureEncoder(CLIP_FOLDER, CPU)(pictures))
+        mean = taste.mean(RESOURCES.features()(pictures))
     torch.testing.assert_close(values(taste, 0.0, pictures), torch.tanh(mean / 3.0))
 
 
 def test_caution_takes_off_its_share_of_what_is_unsure_beyond_the_usual(taste):
     pictures = draw_pictures(6)
     with torch.no_grad():
-        features = FeatureEncoder(CLIP_FOLDER, CPU)(pictures)
+        features = RESOURCES.features()(pictures)
     cautious = taste.mean(features) - 0.7 * (taste.std(features) - typical_std(taste))
     torch.testing.assert_close(values(taste, 0.7, pictures), torch.tanh(cautious / 3.0))
 
@@ -89,7 +87,7 @@ def test_the_gradient_leads_back_from_what_is_not_known(taste):
 @pytest.mark.parametrize("num_answers", [12, 30, 60])
 def test_the_default_foretells_pictures_never_rated_better_than_the_mean_does(num_answers):
     """Noisy answers of somebody who likes warm colours; correlation with the true warmth of other pictures."""
-    encoder = FeatureEncoder(CLIP_FOLDER, CPU)
+    encoder = RESOURCES.features()
     with torch.no_grad():
         features = encoder(draw_pictures(200, seed=1))
     warmth = features[:, column_themes(features.shape[1]).index("warmth")]

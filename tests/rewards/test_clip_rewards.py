@@ -14,7 +14,7 @@ from rlr_core.preference.clip import ClipEncoder
 from rlr_core.pretrained import resized
 from rlr_core.rewards.clip_score import ScaledCosine
 from rlr_core.rewards.registry import REWARDS, make_reward
-from rlr_core.rewards.resources import RewardResources
+from rlr_core.rewards.resources import embedded_resources
 from tests.rewards.conftest import PROMPTS, check_contract, slope_error
 from tests.rewards.models import DIMENSION, MEAN, SIDE, STD, OpenClip, head_state, seeded, write_clip, write_head
 from tests.tiny import MAX_TOKENS, tiny_tokenizer
@@ -30,8 +30,8 @@ def clip(tmp_path_factory):
 
 
 @pytest.fixture
-def resources(tmp_path):
-    return RewardResources(tmp_path / "no-embedded-clip", None, CPU)
+def resources():
+    return embedded_resources(CPU)
 
 
 def pixels_of(pictures):

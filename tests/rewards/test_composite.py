@@ -2,7 +2,6 @@
 
 import json
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,10 +10,10 @@ from rlr_core.config import RoundConfig
 from rlr_core.engine import check_names
 from rlr_core.errors import RLRError
 from rlr_core.rewards.registry import REWARDS, make_reward
-from rlr_core.rewards.resources import RewardResources
+from rlr_core.rewards.resources import embedded_resources
 from tests.preference.pictures import draw_pictures
 
-RESOURCES = RewardResources(Path(__file__).parents[2] / "assets" / "clip", None, torch.device("cpu"))
+RESOURCES = embedded_resources(torch.device("cpu"))
 PROMPTS = ("red apple", "rocket", "pizza")
 
 

@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from rlr_core.errors import RLRError
 from rlr_core.rewards.registry import REWARDS, make_reward
-from rlr_core.rewards.resources import RewardResources
+from rlr_core.rewards.resources import embedded_resources
 from tests.rewards.conftest import PROMPTS, check_contract, slope_error
 from tests.rewards.models import (
     MEAN,
@@ -25,8 +25,8 @@ from tests.tiny import MAX_TOKENS
 
 
 @pytest.fixture
-def resources(tmp_path):
-    return RewardResources(tmp_path / "no-embedded-clip", None, torch.device("cpu"))
+def resources():
+    return embedded_resources(torch.device("cpu"))
 
 
 @pytest.fixture

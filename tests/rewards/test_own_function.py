@@ -8,7 +8,7 @@ from rlr_core.engine import check_names
 from rlr_core.errors import RLRError
 from rlr_core.rewarding import evaluate
 from rlr_core.rewards.registry import REWARDS, make_reward
-from rlr_core.rewards.resources import RewardResources
+from rlr_core.rewards.resources import embedded_resources
 from tests.preference.pictures import draw_pictures, to_pil
 
 PROMPTS = ("a", "bb", "ccc")
@@ -21,7 +21,7 @@ def own(tmp_path):
     def make(text: str, **settings):
         path = tmp_path / "mine.py"
         path.write_text(text)
-        return make_reward("own_function", {"file": str(path), **settings}, RewardResources(tmp_path, None, torch.device("cpu")))
+        return make_reward("own_function", {"file": str(path), **settings}, embedded_resources(torch.device("cpu")))
 
     return make
 

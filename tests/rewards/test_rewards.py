@@ -1,7 +1,7 @@
 """The contract every reward keeps, and known values on simple pictures."""
 
 import io
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,16 +9,17 @@ from PIL import Image
 
 from rlr_core.config import validate
 from rlr_core.errors import RLRError
+from rlr_core.paths import assets_folder
 from rlr_core.plugin import find
 from rlr_core.preference.clip import ClipEncoder
-from rlr_core.preference.features import FeatureEncoder, column_themes
+from rlr_core.preference.features import column_themes
 from rlr_core.rewards.registry import REWARDS
-from rlr_core.rewards.resources import RewardResources
+from rlr_core.rewards.resources import embedded_resources
 from tests.preference.answers import fit_answers
 from tests.preference.pictures import draw_pictures
 
-CLIP_FOLDER = Path(__file__).parents[2] / "assets" / "clip"
 CPU = torch.device("cpu")
+RESOURCES = embedded_resources(CPU)
 # These need published weights or a person's file; their own tests give them that at tiny size.
 NEEDING_FILES = ("clip_score", "pick_score", "hps_v2", "image_reward", "laion_aesthetic", "own_function")
 READY = [name for name in REWARDS if name not in NEEDING_FILES]
@@ -28,13 +29,13 @@ PROMPTS = ["noto style, cat face", "red apple", "rocket", "twemoji style, pizza"
 @pytest.fixture(scope="module")
 def resources():
     """With a taste for warm colours, from a dozen answers."""
-    encoder = FeatureEncoder(CLIP_FOLDER, CPU)
+    encoder = RESOURCES.features()
     with torch.no_grad():
         features = encoder(draw_pictures(74, seed=1))
     a, b, reference = features[:12], features[12:24], features[24:]
     warmth = column_themes(features.shape[1]).index("warmth")
     outcomes = ["a" if warmer else "b" for warmer in (a[:, warmth] > b[:, warmth]).tolist()]
-    return RewardResources(CLIP_FOLDER, fit_answers(a, b, outcomes, reference), CPU)
+    return replace(RESOURCES, taste=fit_answers(a, b, outcomes, reference))
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +150,7 @@ def test_taste_prefers_warm_pictures_and_stays_within_one(rewards):
 def test_taste_without_answers_says_what_to_do():
     plugin = REWARDS["taste"]
     with pytest.raises(RLRError, match="answer a few questions first"):
-        plugin.factory(plugin.settings(), RewardResources(CLIP_FOLDER, None, CPU))
+        plugin.factory(plugin.settings(), RESOURCES)
 
 
 def test_a_folder_without_a_clip_is_named(tmp_path):
@@ -198,10 +199,10 @@ def test_the_encoder_prepares_pictures_as_the_published_processor_does():
     from transformers import CLIPImageProcessorPil, CLIPModel  # noqa: PLC0415 - only this test compares with it
 
     picture = draw_pictures(1, size=96)
-    processor = CLIPImageProcessorPil.from_pretrained(CLIP_FOLDER)
-    model = CLIPModel.from_pretrained(CLIP_FOLDER, dtype=torch.float32).eval()
+    processor = CLIPImageProcessorPil.from_pretrained(assets_folder() / "clip")
+    model = CLIPModel.from_pretrained(assets_folder() / "clip", dtype=torch.float32).eval()
     image = Image.fromarray((picture[0] * 255).round().byte().permute(1, 2, 0).numpy())
     with torch.no_grad():
         published = model.get_image_features(**processor(images=image, return_tensors="pt")).pooler_output
-        ours = ClipEncoder(CLIP_FOLDER, CPU).images(picture)
+        ours = RESOURCES.clip().images(picture)
     assert torch.cosine_similarity(published, ours).item() > 0.999

@@ -109,7 +109,8 @@ def test_a_taste_that_comes_home_counts_once(studio, session, elsewhere, content
 
 
 def test_what_is_no_comparable_taste_is_refused_and_nothing_is_kept(studio, elsewhere, content):
-    foreign = replace(TasteFile.read(content), encoder="another").to_bytes()
+    file = TasteFile.read(content)
+    foreign = replace(file, material=replace(file.material, features_name="another")).to_bytes()
     for bad, words in ((content[:-9], "no whole taste file"), (foreign, "features called 'another'")):
         with pytest.raises(RLRError, match=words):
             elsewhere.import_taste(bad)

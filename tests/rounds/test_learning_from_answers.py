@@ -66,7 +66,7 @@ def test_beside_the_reward_only_what_it_does_not_foretell_is_left(studio, answer
     for each in kept_answers(studio, round_id):
         pair = studio.store.pair(each["key"])
         plus, minus = (pair.image_a, pair.image_b) if pair.is_a_plus else (pair.image_b, pair.image_a)
-        mean, _ = taste.difference(engine.encode([plus]), engine.encode([minus]))
+        mean, _ = taste.difference(engine.encode(answered.record, [plus]), engine.encode(answered.record, [minus]))
         assert each["preference"] == pytest.approx(preference(pair) - float(2 * torch.sigmoid(mean) - 1), abs=1e-4)
 
 

@@ -32,7 +32,7 @@ def test_a_fitted_taste_ranks_the_questions_that_wait(studio, answered):
     assert {pair.id for pair in ranked} == {pair.id for pair in made}
     assert [pair.id for pair in ranked] != [pair.id for pair in made]
     taste = studio.run("taste", lambda job: studio.engine().fit_taste(answered.record))
-    a, b = (studio.engine().encode([getattr(pair, side) for pair in ranked]) for side in ("image_a", "image_b"))
+    a, b = (studio.engine().encode(answered.record, [getattr(pair, side) for pair in ranked]) for side in ("image_a", "image_b"))
     information = expected_information(taste, a, b)
     # A fifth of the places is given away at random.
     assert information[:4].mean() > information[-4:].mean()
@@ -60,9 +60,9 @@ def test_the_question_on_the_screen_stays_the_first(studio, session):
 def test_a_picture_is_encoded_once(studio, session):
     pair = session.next_pairs(1)[0]
     engine = studio.engine()
-    first = engine.encode([pair.image_a, pair.image_b, pair.image_a])
+    first = engine.encode(session.record, [pair.image_a, pair.image_b, pair.image_a])
     studio.picture(pair.image_a).unlink()
-    assert torch.equal(engine.encode([pair.image_a]), first[:1])
+    assert torch.equal(engine.encode(session.record, [pair.image_a]), first[:1])
     assert torch.equal(first[0], first[2])
 
 

@@ -29,7 +29,7 @@ def test_ratings_alone_teach_a_taste(studio, session, shown):
     assert summary.sentence.startswith("3 ratings.")
     taste = fitted(studio, session)
     assert taste.num_answers == 3
-    features = studio.run("encode", lambda job: studio.engine().encode(shown))
+    features = studio.run("encode", lambda job: studio.engine().encode(session.record, shown))
     utility = taste.mean(features)
     assert utility[0] > utility[1:].max()
     assert not session.taste().is_stale
@@ -52,7 +52,7 @@ def test_ratings_change_what_answers_taught(studio, session, shown):
         session.answer(pair.id, "a")
     without = fitted(studio, session)
     session.rate_thumb(shown[0], False)
-    features = studio.run("encode", lambda job: studio.engine().encode(shown[:1]))
+    features = studio.run("encode", lambda job: studio.engine().encode(session.record, shown[:1]))
     assert fitted(studio, session).mean(features) < without.mean(features)
 
 

@@ -8,6 +8,7 @@ from contextlib import closing
 import pytest
 from PIL import Image
 
+from rlr_core.config import AdapterConfig, FeatureConfig, SamplerConfig, to_json
 from rlr_core.errors import RLRError
 from rlr_core.session.database import Database
 from rlr_core.session.schema import MIGRATIONS
@@ -49,6 +50,23 @@ def test_every_older_version_is_brought_up_to_date(root, tmp_path):
             connection.execute(f"PRAGMA user_version = {old}")
         Store(folder).close()
         assert tables(folder) == tables(root)
+
+
+def test_a_session_from_before_features_could_be_chosen_goes_by_the_embedded_ones(root):
+    before = next(version for version, statements in enumerate(MIGRATIONS) if "ADD COLUMN features" in statements[0])
+    root.mkdir()
+    with closing(sqlite3.connect(root / "studio.db")) as connection:
+        for statement in (each for statements in MIGRATIONS[:before] for each in statements):
+            connection.execute(statement)
+        settings = to_json(AdapterConfig()), to_json(SamplerConfig())
+        connection.execute("INSERT INTO sessions VALUES (1, 's', 'emoji', ?, ?, '[\"a cat\"]', 0, 0.0, 'r')", settings)
+        connection.execute("INSERT INTO rounds VALUES (1, 'r', 's', NULL, 0, NULL, 0.0)")
+        connection.execute(f"PRAGMA user_version = {before}")
+        connection.commit()
+    store = Store(root)
+    assert store.session("s").features == FeatureConfig("embedded_clip")
+    assert store.session("s").prompts == ("a cat",)
+    store.close()
 
 
 def tables(root) -> list[tuple]:

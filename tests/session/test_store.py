@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig
+from rlr_core.config import AdapterConfig, FeatureConfig, RoundConfig, SamplerConfig
 from rlr_core.errors import RLRError
 from rlr_core.session.records import MetricRecord, SampleRecord, UploadRecord
 from rlr_core.session.store import Store
@@ -17,7 +17,8 @@ from tests.session.conftest import add_pairs
 
 def test_everything_is_there_after_reopening(root, store):
     adapter, sampler = AdapterConfig(rank=4), SamplerConfig(num_inference_steps=9, guidance_scale=2.5, eta=0.5)
-    session = store.create_session("sd15", ("a cat", 'a "dog"; it’s 🐶'), 3, adapter, sampler)
+    features = FeatureConfig("clip", {"source": "owner/model"})
+    session = store.create_session("sd15", ("a cat", 'a "dog"; it’s 🐶'), 3, adapter, sampler, features)
     pairs = add_pairs(store, session, 3)
     store.answer(pairs[1].id, "both_bad")
     made = store.create_round(session.current_round_id, RoundConfig(reward="brightness", estimator_settings={"chunk": 4}, seed=9))
@@ -33,6 +34,7 @@ def test_everything_is_there_after_reopening(root, store):
     reread = again.session(session.id)
     assert (reread.base_model, reread.prompts, reread.seed) == (session.base_model, session.prompts, 3)
     assert (reread.adapter, reread.sampler, reread.current_round_id) == (adapter, sampler, made.id)
+    assert reread.features == features
     assert [pair.choice for pair in again.pairs(session.id)] == [None, "both_bad", None]
     assert again.pair(pairs[0].id) == pairs[0]
     assert again.round(made.id).config == made.config and again.round(made.id).parent_id == session.current_round_id

@@ -1,0 +1,66 @@
+"""The features that a session's taste goes by, from the setting to the round."""
+
+from dataclasses import replace
+
+import pytest
+
+from rlr_core.config import FeatureConfig, RoundConfig
+from rlr_core.engine import TASTE_FILE
+from rlr_core.errors import RLRError
+from rlr_core.preference.taste import Taste
+from rlr_core.studio import Session
+from tests.rounds.conftest import PROMPTS, SAMPLER
+
+ON_TASTE = RoundConfig(reward="taste", num_updates=2, batch_size=2, kl_budget=1000.0)
+
+
+@pytest.fixture
+def answered(studio, tiny_folder) -> Session:
+    """A session by the base model's own features."""
+    session = studio.create_session(str(tiny_folder), PROMPTS, seed=3, sampler=SAMPLER, features=FeatureConfig("base_model"))
+    for number, pair in enumerate(session.next_pairs(8)):
+        session.answer(pair.id, "ab"[number % 2])
+    return session
+
+
+def test_a_round_learns_from_the_sessions_features_and_its_taste_names_them(studio, answered, learned):
+    round_id = learned(answered, ON_TASTE)
+    taste = Taste.load(studio.store.round_folder(round_id) / TASTE_FILE)
+    assert taste.features == "statistics 1, base_model:tiny"
+    assert len(taste.weights) == studio.engine().encode(answered.record, []).shape[1]
+
+
+def test_a_taste_of_other_features_is_refused_with_a_sentence(studio, answered, learned):
+    round_id = learned(answered, ON_TASTE)
+    path = studio.store.round_folder(round_id) / TASTE_FILE
+    path.write_bytes(replace(Taste.load(path), features="clip:owner/model").to_bytes())
+    sentence = "learned from the features 'clip:owner/model', and the pictures here are compared by 'statistics 1, base_model:tiny'"
+    with pytest.raises(RLRError, match=sentence):
+        studio.run("reward", lambda job: studio.engine().reward(studio.store.round(round_id)))
+
+
+def test_features_are_kept_apart_and_made_once(studio, answered):
+    pair, engine, other = answered.open_pairs(1) or answered.next_pairs(1), studio.engine(), answered.record
+    other = replace(answered.record, features=FeatureConfig())
+    image = pair[0].image_a
+    own, embedded = engine.encode(answered.record, [image]), engine.encode(other, [image])
+    assert own.shape != embedded.shape
+    studio.picture(image).unlink()
+    assert engine.encode(answered.record, [image]).equal(own) and engine.encode(other, [image]).equal(embedded)
+
+
+def test_reward_and_engine_look_with_the_same_network(studio, session, learned):
+    for pair in session.next_pairs(4):
+        session.answer(pair.id, "a")
+    round_id, engine = learned(session, ON_TASTE), studio.engine()
+    reward = engine.reward(studio.store.round(round_id))
+    assert reward._encoder is engine.features(session.record)
+    matching = engine._reward(session.record, "text_match", {}, None)
+    assert matching._encoder is engine._clip is engine._text_match._encoder
+
+
+def test_features_that_cannot_work_leave_no_session(studio):
+    for features, sentence in ((FeatureConfig("clap"), "unknown"), (FeatureConfig("clip", {"source": ""}), "neither a folder")):
+        with pytest.raises(RLRError, match=sentence):
+            studio.create_session("emoji", PROMPTS, features=features)
+    assert studio.sessions() == ()
