@@ -1,12 +1,14 @@
 """Forms made from settings: one control a field, with its help, unit, range and symbol; and the settings made from a form again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, fields
+from functools import partial
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 
+from app.live import QUIET
 from rlr_core.config import about, from_mapping
 
 
@@ -62,8 +64,39 @@ def controls(kind: type, without: Sequence[str] = ()) -> dict[str, Component]:
     return {each.name: control(each) for each in shown_fields(kind, without)}
 
 
-def read(kind: type, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - an instance of `kind`
-    """The settings a form describes; every problem at once, as InvalidSettings. An emptied field takes its default."""
+def settings_of_choice(chosen: Component, renewed: gr.State, settings_of: Callable[[str], type | None]) -> gr.State:
+    """Controls for the settings of what `chosen` holds, made anew when it or `renewed` changes; the state has the values given, by name."""
+    held = gr.State({})
+    chosen.change(lambda: {}, None, [held], **QUIET)
+
+    @gr.render([chosen], triggers=[chosen.change, renewed.change], show_progress="hidden")
+    def draw(name: Any) -> None:  # noqa: ANN401 - whatever a client sends
+        kind = settings_of(str(name))
+        for each in shown_fields(kind) if kind else ():
+            box = control(each)
+            keep = partial(_with_value, each.name)
+            box.change(keep, [held, box], [held], **QUIET)
+
+    return held
+
+
+def _with_value(name: str, held: Mapping[str, Any], value: Any) -> dict[str, Any]:  # noqa: ANN401
+    return {**held, name: value}
+
+
+def given(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that a form holds, as the fields of `kind` want them. An emptied field is left out: it takes its default."""
     floats = {each.name for each in fields(kind) if isinstance(each.default, float)}
-    given = {name: value for name, value in values.items() if value is not None and value != ""}
-    return from_mapping(kind, {name: float(value) if name in floats and type(value) is int else value for name, value in given.items()})
+    held = {name: value for name, value in values.items() if value is not None and value != ""}
+    return {name: float(value) if name in floats and type(value) is int else value for name, value in held.items()}
+
+
+def changed(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the given values that are not the default."""
+    defaults = {each.name: each.default for each in fields(kind)}
+    return {name: value for name, value in given(kind, values).items() if value != defaults.get(name)}
+
+
+def read(kind: type, values: Mapping[str, Any]) -> Any:  # noqa: ANN401 - an instance of `kind`
+    """The settings a form describes; every problem at once, as InvalidSettings."""
+    return from_mapping(kind, given(kind, values))

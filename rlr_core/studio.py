@@ -232,8 +232,30 @@ class Studio:
         """The rewards that can run here, once the heavy libraries are loaded; before that, the person's own taste alone."""
         if self._engine is None:
             return [Named("taste", "My taste", "What your answers and uploads taught.")]
-        registry = importlib.import_module("rlr_core.rewards.registry").REWARDS
+        registry = self._registry("rewards", "REWARDS")
         return [Named(name, plugin.label, plugin.help) for name, plugin in registry.items() if plugin.availability() is None]
+
+    def estimators(self) -> list[Named]:
+        """The gradient estimators; none before the heavy libraries are loaded."""
+        return [Named(name, plugin.label, plugin.help) for name, plugin in self._registry("estimators", "ESTIMATORS").items()]
+
+    def reward_settings(self, name: str) -> type | None:
+        """The settings of a reward; None for a name that is none, and before the heavy libraries are loaded."""
+        return self._settings_of("rewards", "REWARDS", name)
+
+    def estimator_settings(self, name: str) -> type | None:
+        """The settings of an estimator, in the same way; "automatic" has none."""
+        return self._settings_of("estimators", "ESTIMATORS", name)
+
+    def _settings_of(self, package: str, registry: str, name: str) -> type | None:
+        plugin = self._registry(package, registry).get(name)
+        return plugin.settings if plugin else None
+
+    def _registry(self, package: str, name: str) -> Mapping[str, Any]:
+        """Importing one takes seconds, so nothing but the worker's thread does it first."""
+        if self._engine is None:
+            return {}
+        return getattr(importlib.import_module(f"rlr_core.{package}.registry"), name)
 
     def check_names(self, config: RoundConfig) -> None:
         """Raise RLRError if there is no such reward, estimator or setting of theirs, or it cannot work. Loads the heavy libraries."""

@@ -1,6 +1,6 @@
 """Page 3, Learn: how bold a round may be, start it, watch it."""
 
-import importlib
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,6 +11,7 @@ from app import forms
 from app.live import QUIET, STUDIO, Live
 from app.views import markup, rounds
 from rlr_core.config import AUTOMATIC, RoundConfig
+from rlr_core.drift import DriftSettings
 from rlr_core.errors import RLRError
 from rlr_core.session.records import RoundRecord
 from rlr_core.studio import Named, Session, Studio
@@ -42,16 +43,28 @@ def build(live: Live) -> None:
                 with gr.Accordion("Advanced", open=False, elem_id="advanced"):
                     estimator = forms.control(forms.field_of(RoundConfig, "estimator"), [(AUTOMATIC.capitalize(), AUTOMATIC)])
                     form = {"reward": reward, "estimator": estimator, **forms.controls(RoundConfig, without=("reward", "estimator"))}
+                renewed = gr.State(0)
+                with gr.Accordion("What is rewarded, in detail", open=False, elem_id="reward-settings"):
+                    of_reward = forms.settings_of_choice(reward, renewed, studio.reward_settings)
+                with gr.Accordion("How the gradient is estimated, in detail", open=False, elem_id="estimator-settings"):
+                    of_estimator = forms.settings_of_choice(estimator, renewed, studio.estimator_settings)
+                with gr.Accordion("When it is to wait for you", open=False, elem_id="drift-settings"):
+                    of_drift = forms.controls(DriftSettings)
             with gr.Column(scale=3, min_width=300, elem_id="progress-column"):
                 running = live.region(progress, elem_id="progress")
         live.region(before_after)
     names, fields = list(form), list(form.values())
     live.on(preset.input, lambda _, name: fill(presets, name, names), [preset], fields)
     live.on_open(lambda _: fill(presets, FIRST_PRESET, names), fields)
-    live.on(start.click, lambda session, *values: start_round(session, dict(zip(names, values, strict=True))), fields)
+    details = [of_reward, of_estimator, *of_drift.values()]
+    live.on(
+        start.click,
+        lambda session, *values: start_round(studio, session, *dealt(values, names, list(of_drift))),
+        [*fields, *details],
+    )
     start.click(None, js=SHOW_PROGRESS, api_visibility="private")
     live.on_command(running, command)
-    fetch_lists(studio, reward, estimator)
+    fetch_lists(studio, reward, estimator, renewed)
 
 
 def preset_label(name: str, config: RoundConfig) -> str:
@@ -64,20 +77,18 @@ def choices(entries: list[Named]) -> list[tuple[str, str]]:
     return [(each.label, each.name) for each in entries]
 
 
-def fetch_lists(studio: Studio, reward: Component, estimator: Component) -> None:
-    """Fill the lists once the libraries that know them are loaded, then ask no more."""
+def fetch_lists(studio: Studio, reward: Component, estimator: Component, renewed: gr.State) -> None:
+    """Fill the lists once the libraries that know them are loaded, say so by `renewed`, then ask no more."""
     timer = gr.Timer(LISTS_POLL_SECONDS)
 
     def lists() -> Any:  # noqa: ANN401
         rewards = studio.rewards()
         if len(rewards) < 2:
             return gr.skip()
-        estimators = importlib.import_module("rlr_core.estimators.registry").ESTIMATORS
-        named = [Named(name, plugin.label, plugin.help) for name, plugin in estimators.items()]
-        all_estimators = [(AUTOMATIC.capitalize(), AUTOMATIC), *choices(named)]
-        return gr.Dropdown(choices=choices(rewards)), gr.Dropdown(choices=all_estimators), gr.Timer(active=False)
+        all_estimators = [(AUTOMATIC.capitalize(), AUTOMATIC), *choices(studio.estimators())]
+        return gr.Dropdown(choices=choices(rewards)), gr.Dropdown(choices=all_estimators), gr.Timer(active=False), 1
 
-    timer.tick(lists, None, [reward, estimator, timer], **QUIET)
+    timer.tick(lists, None, [reward, estimator, timer, renewed], **QUIET)
 
 
 def fill(presets: dict[str, RoundConfig], name: str, names: list[str]) -> list[Any]:
@@ -88,9 +99,23 @@ def fill(presets: dict[str, RoundConfig], name: str, names: list[str]) -> list[A
     return [values[each] for each in names]
 
 
-def start_round(session: Session, values: dict[str, Any]) -> None:
+def dealt(values: Sequence[Any], names: Sequence[str], drift_names: Sequence[str]) -> tuple[dict[str, Any], ...]:
+    """What the controls hold, as the round's own settings and those of its reward, its estimator and its gauges, each by name."""
+    own, (of_reward, of_estimator, *of_drift) = values[: len(names)], values[len(names) :]
+    return dict(zip(names, own, strict=True)), of_reward, of_estimator, dict(zip(drift_names, of_drift, strict=True))
+
+
+def start_round(
+    studio: Studio, session: Session, own: dict[str, Any], of_reward: dict[str, Any], of_estimator: dict[str, Any], of_drift: dict[str, Any]
+) -> None:
     """Start a round with what the form says."""
-    session.start_round(forms.read(RoundConfig, values))
+    kinds = {
+        "reward_settings": (studio.reward_settings(str(own["reward"])), of_reward),
+        "estimator_settings": (studio.estimator_settings(str(own["estimator"])), of_estimator),
+        "drift_settings": (DriftSettings, of_drift),
+    }
+    details = {name: forms.changed(kind, held) if kind else {} for name, (kind, held) in kinds.items()}
+    session.start_round(forms.read(RoundConfig, own | details))
 
 
 def command(session: Session, data: dict[str, str]) -> None:

@@ -4,8 +4,9 @@ import gradio as gr
 import pytest
 
 from app import forms
-from app.pages.learn import fill
+from app.pages.learn import dealt, fill
 from rlr_core.config import RoundConfig, SamplerConfig
+from rlr_core.drift import DriftSettings
 from rlr_core.errors import InvalidSettings, RLRError
 
 
@@ -44,3 +45,21 @@ def test_presets_fill_the_form_and_unknown_ones_are_refused(studio):
     assert fill(presets, "bold", ["kl_budget", "reward"]) == [presets["bold"].kl_budget, "taste"]
     with pytest.raises(RLRError, match="careful, normal, bold"):
         fill(presets, "reckless", ["kl_budget"])
+
+
+def test_only_what_differs_from_the_defaults_is_taken_over():
+    assert forms.changed(DriftSettings, {"saturation": 0.5, "contrast": 1, "edges": None, "dark": ""}) == {"contrast": 1.0}
+
+
+def test_before_the_libraries_are_loaded_no_plug_in_is_known(studio):
+    assert studio.estimators() == [] and studio.reward_settings("taste") is None and studio.estimator_settings("ppo") is None
+
+
+def test_the_controls_values_are_dealt_to_whom_they_belong():
+    values = ["jpeg_size", 3, {"quality": 60}, {"num_flips": 2}, 0.7]
+    assert dealt(values, ["reward", "num_updates"], ["saturation"]) == (
+        {"reward": "jpeg_size", "num_updates": 3},
+        {"quality": 60},
+        {"num_flips": 2},
+        {"saturation": 0.7},
+    )

@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from rlr_core.studio import Studio
 from tests.app.conftest import HOSTILE
 from tests.browser.conftest import start
 
@@ -164,3 +165,34 @@ def nameless_controls(nodes: list[dict]) -> list[str]:
         if not node["ignored"] and role in controls and not node.get("name", {}).get("value", "").strip():
             found.append(f"{role} {node.get('backendDOMNodeId')}")
     return found
+
+
+def test_the_settings_of_what_is_chosen_reach_the_round(page: Page, app):
+    go(page, "Learn")
+    page.get_by_role("button", name="Advanced").click()
+    page.get_by_label("Reward").first.click()
+    page.get_by_role("option", name="Simplicity (JPEG size)").click()
+    page.get_by_role("button", name="What is rewarded, in detail").click()
+    quality = page.get_by_label("Quality")
+    quality.fill("60")
+    quality.press("Tab")
+    page.get_by_label("Estimator").click()
+    page.get_by_role("option", name="Twins only").click()
+    page.get_by_role("button", name="How the gradient is estimated, in detail").click()
+    flips = page.get_by_label("Number of flips")
+    flips.fill("2")
+    flips.press("Tab")
+    page.get_by_role("button", name="When it is to wait for you").click()
+    page.get_by_label("Saturation").fill("3")
+    page.get_by_label("Saturation").press("Tab")
+    page.get_by_label("Number of updates").fill("1")
+    page.get_by_label("Number of updates").press("Tab")
+    page.get_by_role("button", name="Start learning").click()
+    expect_note(page, "Learn", "Round 1: done")
+    studio = Studio(app.workspace)
+    config = studio.latest_session().rounds()[-1].config
+    studio.close()
+    assert (config.reward, config.estimator) == ("jpeg_size", "antithetic_half_order")
+    assert config.reward_settings == {"quality": 60}
+    assert config.estimator_settings == {"num_flips": 2}
+    assert config.drift_settings == {"saturation": 3.0}
