@@ -25,6 +25,7 @@ from rlr_core.preference.choices import Choices, Names, contrasts, make_choices
 from rlr_core.preference.evidence import Answer, Evidence, Ranking
 from rlr_core.preference.features import EMBEDDED_FEATURES, column_themes
 from rlr_core.preference.posterior import POSITION_BIAS_STD, Likelihood, Posterior, Prior, fit, laplace
+from rlr_core.preference.span import span
 
 LIMIT = 3.0  # standard deviations: beyond what was seen, more of the same is worth little more
 SMALLEST_SCALE = 0.01
@@ -175,12 +176,14 @@ def fit_taste(features: Tensor, evidence: Sequence[Evidence], reference: Tensor,
     z, base = (standardised(part, centre, scale) for part in (features, reference))
     gain = _contrast(_question_differences(z, evidence))
     rivals = base[torch.linspace(0, len(base) - 1, min(len(base), REFERENCES_PER_COMPARISON)).round().long()]
-    choices = make_choices(z * gain, evidence, rivals * gain)
-    columns = _theme_matrix(reference.shape[1])
-    posterior, prior = fit(choices, columns)
-    num_features = len(gain)
-    weights = gain * posterior.mean[:num_features]
-    covariance = posterior.covariance[:num_features, :num_features]
+    seen = torch.cat([z, rivals]) * gain
+    fitted = span(_theme_matrix(reference.shape[1]), seen)
+    pictures, rivals = fitted.narrowed(seen).split([len(z), len(rivals)])
+    choices = make_choices(pictures, evidence, rivals)
+    posterior, prior = fit(choices, fitted.columns)
+    ours = slice(0, fitted.columns.shape[1])
+    mean, covariance = fitted.widened(posterior.mean[ours], posterior.covariance[ours, ours], prior.std[ours].square())
+    weights = gain * mean
     return Taste(
         centre.float(),
         scale.float(),
@@ -188,7 +191,7 @@ def fit_taste(features: Tensor, evidence: Sequence[Evidence], reference: Tensor,
         (gain[:, None] * covariance * gain).float(),
         spread=float((base @ weights).std()),
         num_answers=len(evidence),
-        agreement_held_out=_agreement(choices, columns, prior, posterior, z * gain, evidence),
+        agreement_held_out=_agreement(choices, fitted.columns, prior, posterior, pictures, evidence),
         raters=_rater_fits(choices.names, posterior),
         features=features_name,
     )
