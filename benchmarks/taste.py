@@ -248,7 +248,8 @@ def foretelling(arguments: argparse.Namespace) -> dict[str, object]:
             f"Use at least {max(arguments.answers) + 2}."
         )
     questions, features = make_questions(arguments.base_model, arguments.questions, arguments.features)
-    found, predicted = [], []
+    found: list[Foretold] = []
+    predicted: dict[tuple[str, float], list[tuple[Tensor, Tensor]]] = {}
     paths = sorted(path for folder in RATER_FOLDERS for path in folder.glob("*.py"))
     for path, wrong in product(paths, arguments.wrong):
         rater = informative(load_rater(path), questions).wrong(wrong)
@@ -257,15 +258,18 @@ def foretelling(arguments: argparse.Namespace) -> dict[str, object]:
             trial = learn(rater, questions, sides, answers, seed)
             found.append(Foretold(path.stem, kind, wrong, answers, seed, foretold(truth, sides, trial)))
             if arguments.reliability:
-                predicted.append(predictions(rater, questions, sides, trial, seed))
+                predicted.setdefault((kind, wrong), []).append(predictions(rater, questions, sides, trial, seed))
     print(table(found))
     settings = {name: getattr(arguments, name) for name in ("base_model", "questions", "features", "answers", "wrong", "seeds")}
     figures = {**settings, "foretold": [asdict(each) for each in found]}
     if not arguments.reliability:
         return figures
-    whole = pooled(predicted)
-    print("", *whole.lines, sep="\n")
-    return {**figures, "reliability": asdict(whole)}
+    tables = []
+    for (kind, wrong), pieces in predicted.items():
+        reliable = pooled(pieces)
+        print(f"\n{kind}, {wrong:.0%} wrong", *reliable.lines, sep="\n")
+        tables.append({"features": kind, "wrong": wrong, **asdict(reliable)})
+    return {**figures, "reliability": tables}
 
 
 if __name__ == "__main__":

@@ -108,13 +108,15 @@ def test_the_taste_is_measured_for_every_rater_and_its_probabilities_too(tiny_fo
     names = {path.stem for folder in RATER_FOLDERS for path in folder.glob("*.py")}
     assert head == "| rater | 6 answers | 8 answers | 6 answers, 50% wrong | 8 answers, 50% wrong |"
     assert {line.split()[1] for line in lines[: len(names) + 1]} == {*names, "mean"}
-    count = 2 * (10 + 8) * len(names)
+    count = (10 + 8) * len(names)
     assert lines[-1].startswith(f"{count} predictions: calibration error 0.")
+    assert [line for line in lines if line.endswith("% wrong")] == ["embedded_clip, 0% wrong", "embedded_clip, 50% wrong"]
     written = json.loads(path.read_text())
     keys = {"base_model", "questions", "features", "answers", "wrong", "seeds", "foretold", "reliability"}
     assert (set(written), written["questions"], written["wrong"]) == (keys, 16, [0.0, 0.5])
     assert len(written["foretold"]) == 4 * len(names)
-    assert sum(each["count"] for each in written["reliability"]["bins"]) == count
+    assert [each["wrong"] for each in written["reliability"]] == [0.0, 0.5]
+    assert all(sum(row["count"] for row in each["bins"]) == count for each in written["reliability"])
 
 
 def test_more_answers_than_questions_are_refused(capsys):
