@@ -7,7 +7,7 @@ import torch
 
 from rlr_core.preference.choices import BOTH_BAD_WEIGHT, IMAGINED_STARS, UPLOAD_WEIGHT, contrasts, make_choices
 from rlr_core.preference.evidence import Answer, Ranking, Stars, Thumb, Upload
-from rlr_core.preference.posterior import Likelihood, Prior, fit, laplace, make_prior
+from rlr_core.preference.posterior import HYPER_PRIOR_STRENGTH, Likelihood, Prior, fit, laplace, make_prior
 from rlr_core.rng import generator
 
 NUM_COLUMNS, NUM_PICTURES, NUM_REFERENCES = 4, 12, 3
@@ -172,3 +172,22 @@ def test_a_theme_that_explains_nothing_is_given_little_room(pictures, references
     posterior, prior = fit(make_choices(x, evidence, x[:2]), columns)
     assert prior.std[0] > 5 * prior.std[2]
     assert posterior.mean[0] > 10 * posterior.mean[2:].abs().max()
+
+
+def test_weights_and_variances_arrive_at_the_fixed_point_together():
+    """Thirty answers leave most themes undecided, so the last per cent takes long; the oracle goes on for as long as anything moves."""
+    num_themes, drawing = 6, generator(4, "answers")
+    x = torch.randn(60, 10 * num_themes, generator=drawing, dtype=torch.float64)
+    wins = torch.rand(30, generator=drawing, dtype=torch.float64) < torch.sigmoid(2 * (x[:30, 0] - x[30:, 0]))
+    choices = make_choices(x, [Answer(row, 30 + row, "a" if won else "b") for row, won in enumerate(wins.tolist())], x[:2])
+    columns = torch.eye(num_themes, dtype=torch.float64).repeat_interleave(10, 1)
+    found, prior = fit(choices, columns)
+    guess = make_prior(choices, columns).std[::10][:num_themes].square()
+    variances, start = guess, found.mean
+    for _ in range(500):
+        posterior = laplace(Likelihood(choices), prior.with_weights(variances @ columns), start)
+        start = posterior.mean
+        determined = 10 - columns @ posterior.covariance.diagonal() / variances
+        variances = (columns @ start.square() + HYPER_PRIOR_STRENGTH * guess) / (determined + HYPER_PRIOR_STRENGTH)
+    torch.testing.assert_close(prior.std, (variances @ columns).sqrt(), rtol=0.05, atol=0)
+    assert (found.mean - start).norm() < 0.05 * start.norm()
