@@ -57,6 +57,7 @@ from rlr_core.session import pick_a_pic
 from rlr_core.session.files import explained, write_atomically
 from rlr_core.session.records import (
     REFERENCE,
+    TO_RATE,
     BlindPair,
     ComparisonRecord,
     PairRecord,
@@ -84,6 +85,7 @@ AUTOMATIC_CHOICES: dict[bool, tuple[str, dict[str, Any]]] = {
 # Pairs are made in aligned groups that share an interface, so that a group is one batch.
 PAIR_GROUP = 4
 REPEAT_WITHIN = 5  # a repeat is one of the next few questions
+SEEDS = 2**31
 SAMPLING_BATCH = 16
 # A quarter of one of the 255 steps of a stored picture's colours. Rounding in float32 leaves about 1e-5 after 20 steps.
 RELOAD_TOLERANCE = 1e-3
@@ -175,12 +177,23 @@ class Engine:
     def _keep_samples(  # noqa: PLR0913 - what a sample is
         self, session: SessionRecord, round_id: str, purpose: str, images: Tensor, prompts: Sequence[str], seeds: Sequence[int]
     ) -> list[SampleRecord]:
-        made = []
-        for image, prompt, seed in zip(images, prompts, seeds, strict=True):
-            image_id = self._store.put_image(to_pillow(image)).id
-            made.append(SampleRecord(session.id, round_id, purpose, prompt, seed, image_id))
-            self._store.add_sample(made[-1])
+        """Keep pictures as samples: all of them, or none."""
+        ids = [self._store.put_image(to_pillow(image)).id for image in images]
+        made = [
+            SampleRecord(session.id, round_id, purpose, prompt, seed, image_id)
+            for image_id, prompt, seed in zip(ids, prompts, seeds, strict=True)
+        ]
+        with self._store.transaction():
+            for each in made:
+                self._store.add_sample(each)
         return made
+
+    def make_set(self, session: SessionRecord, size: int, check: Check) -> list[SampleRecord]:
+        """The next `size` pictures to be rated, all of one prompt, by the session's current round; kept together or not at all."""
+        number = sum(sample.purpose == TO_RATE for sample in self._store.samples(session.id)) // size
+        prompts = [self._prompt(session, "sets", number)] * size
+        seeds = [derive_seed(session.seed, "sets", number, "picture", row) % SEEDS for row in range(size)]
+        return self.make_samples(session, session.current_round_id, TO_RATE, prompts, seeds, check)
 
     def adapter(self, session: SessionRecord, round_id: str) -> dict[str, Tensor]:
         """A round's adapter; the base model's is a fresh one, which changes nothing."""

@@ -15,5 +15,9 @@ class InvalidSettings(RLRError):
         super().__init__(" ".join(self.problems.values()))
 
 
+class NotKept(RLRError):
+    """The disk of the workspace refused a change, of which nothing was kept: once that is mended, the same change can be tried again."""
+
+
 class Cancelled(Exception):  # noqa: N818 - a normal end, not an error
     """Raised at a denoising step once a stop was asked for."""

@@ -27,6 +27,7 @@ from rlr_core.session.events import (
     FAILURE_KINDS,
     FITTING,
     LOADING,
+    SUPPLYING,
     ComparisonOpened,
     Failed,
     Heard,
@@ -47,6 +48,7 @@ from rlr_core.session.records import (
     ME,
     PREVIEW,
     REFERENCE,
+    TO_RATE,
     Choice,
     ComparisonRecord,
     ImportedTaste,
@@ -73,6 +75,7 @@ MAX_PROMPT_CHARACTERS = 500
 MAX_NOTE_CHARACTERS = 2000
 URGENT, USUAL, IDLE = 0, 1, 2
 ROUND_LABEL = "Round"
+SET_SIZE = 4  # pictures of one prompt to choose from
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,14 @@ class Named:
     name: str
     label: str
     help: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture to be rated, and what it was to show."""
+
+    image_id: str
+    prompt: str
 
 
 @dataclass(frozen=True)
@@ -421,17 +432,18 @@ class Session:
 
     def prepare_pairs(self, ahead: int = 12) -> Job | None:
         """See to it that about `ahead` questions wait; the job that makes the next ones in the background, None if there are enough."""
-        if len(self.open_pairs(ahead)) >= ahead:
-            return None
-        return self._studio.submit_once(f"pairs {self.id}", ASKING, self._preparing(ahead))
+        return self._prepare(ASKING, lambda: len(self.open_pairs(ahead)) >= ahead, self._make_group)
 
-    def _preparing(self, ahead: int) -> Callable[[Job], None]:
+    def _prepare(self, label: str, is_enough: Callable[[], bool], make: Callable[[Job], None]) -> Job | None:
+        """Call `make` in the background until there is enough, one job at a time; the next job, None if there is enough already."""
+        key = f"{label} {self.id}"
+
         def work(job: Job) -> None:
-            self._make_group(job)
-            if len(self.open_pairs(ahead)) < ahead:
-                self._studio.requeue(f"pairs {self.id}", ASKING, self._preparing(ahead))
+            make(job)
+            if not is_enough():
+                self._studio.requeue(key, label, self.attempt(label, work))
 
-        return self.attempt(ASKING, work)
+        return None if is_enough() else self._studio.submit_once(key, label, self.attempt(label, work))
 
     def next_pairs(self, count: int) -> tuple[PairRecord, ...]:
         """The next `count` open questions; waits until they are made."""
@@ -460,9 +472,12 @@ class Session:
             raise RLRError(f"The question '{pair_id}' belongs to another session: answer one of this session's.")
         self._store.answer(pair_id, choice, press_id, rater)
 
-    def undo_answer(self, press_id: str | None = None) -> str | None:
-        """Take the last answer back; its question is open again, and its id is returned. The same press counts once, as for an answer."""
-        undone = self._store.undo_last_answer(self.id, press_id)
+    def undo_answer(self, press_id: str | None = None, of: str | None = None) -> str | None:
+        """Take the last answer back, or that of the press `of`; its question is open again, and its id is returned.
+
+        The same press counts once, as for an answer.
+        """
+        undone = self._store.undo_last_answer(self.id, press_id, of)
         return undone.pair_id if undone else None
 
     def num_answers(self) -> int:
@@ -470,6 +485,41 @@ class Session:
         return self._store.pair_counts(self.id).answered
 
     # Ratings
+
+    def pictures_to_rate(self, limit: int = 8) -> tuple[Picture, ...]:
+        """Pictures of the current round of which nothing was said yet: previews, those of waiting questions, and those made for this."""
+        pairs = self._store.open_pairs(self.id, self.record.current_round_id)
+        # All left pictures come first, since the twins of a question look much alike.
+        asked = [Picture(pair.image_a, pair.prompt) for pair in pairs] + [Picture(pair.image_b, pair.prompt) for pair in pairs]
+        previews, made = (self._samples_now(purpose) for purpose in (PREVIEW, TO_RATE))
+        rated = {image_id for rating in self.ratings() for image_id in rating.image_ids}
+        found = {picture.image_id: picture for picture in (*previews, *asked, *made) if picture.image_id not in rated}
+        return tuple(found.values())[:limit]
+
+    def sets_to_order(self, limit: int = 2) -> tuple[tuple[Picture, ...], ...]:
+        """Fours of pictures of the current round to choose the best of, or to put in order: one prompt, four seeds, not ordered yet."""
+        made = self._samples_now(TO_RATE)
+        sets = [tuple(made[first : first + SET_SIZE]) for first in range(0, len(made), SET_SIZE)]
+        ordered = {frozenset(rating.image_ids) for rating in self.ratings() if rating.kind == "order"}
+        waiting = {ids: each for each in sets if (ids := frozenset(picture.image_id for picture in each)) not in ordered}
+        return tuple(waiting.values())[:limit]
+
+    def _samples_now(self, purpose: str) -> list[Picture]:
+        now = self.record.current_round_id
+        found = (sample for sample in self._store.samples(self.id) if (sample.purpose, sample.round_id) == (purpose, now))
+        return [Picture(sample.image_id, sample.prompt) for sample in found]
+
+    def prepare_pictures(self, ahead: int = 12) -> Job | None:
+        """See to it that about `ahead` pictures wait to be rated, as `prepare_pairs` does for questions."""
+        return self._prepare(SUPPLYING, lambda: len(self.pictures_to_rate(ahead)) >= ahead, self._make_set)
+
+    def prepare_sets(self, ahead: int = 2) -> Job | None:
+        """See to it that about `ahead` fours of pictures wait to be put in order, in the same way."""
+        return self._prepare(SUPPLYING, lambda: len(self.sets_to_order(ahead)) >= ahead, self._make_set)
+
+    def _make_set(self, job: Job) -> None:
+        made = self._studio.engine().make_set(self.record, SET_SIZE, job.check)
+        self._store.report(self.id, PicturesReady(made[0].round_id, TO_RATE, tuple(sample.image_id for sample in made)))
 
     def rate_thumb(self, image_id: str, up: bool, press_id: str | None = None, rater: str = ME) -> RatingRecord:
         """Say that a picture of this session is good or bad. The last word on a picture counts; the same press counts once."""
@@ -488,13 +538,17 @@ class Session:
         """
         return self._store.rate(self.id, "order", image_ids, len(image_ids) if num_ordered is None else num_ordered, press_id, rater)
 
-    def undo_rating(self, press_id: str | None = None) -> RatingRecord | None:
-        """Take the last rating back and return it; None if there is none. The same press counts once."""
-        return self._store.undo_last_rating(self.id, press_id)
+    def undo_rating(self, press_id: str | None = None, of: str | None = None) -> RatingRecord | None:
+        """Take the last rating back, or that of the press `of`, and return it; None if there is none. The same press counts once."""
+        return self._store.undo_last_rating(self.id, press_id, of)
 
     def ratings(self) -> tuple[RatingRecord, ...]:
         """The valid ratings, the oldest first."""
         return self._store.ratings(self.id)
+
+    def num_ratings(self) -> int:
+        """How many ratings are valid."""
+        return len(self.ratings())
 
     # Uploads
 
@@ -524,7 +578,7 @@ class Session:
             self.num_answers(),
             len(uploads),
             sum(upload.liked for upload in uploads),
-            len(self.ratings()),
+            self.num_ratings(),
             len(self.imported_tastes()),
             fitted.agreement_held_out if fitted else None,
             is_stale=fitted is None or fitted.heard != self._heard(),

@@ -8,6 +8,7 @@ from typing import Any, Literal
 Outcome = Literal["done", "budget_spent", "stopped", "failed", "drifted", "returned"]
 # Work outside a round, as a person reads of it.
 LOADING, DRAWING, ASKING, FITTING = "Loading the model", "Making pictures", "Preparing questions", "Learning your taste"
+SUPPLYING = "Making pictures to rate"
 BLENDING, COMPARING, EXPORTING, SAVING, PUSHING = (
     "Blending rounds",
     "Making pictures to compare",
@@ -228,6 +229,7 @@ KINDS: dict[type[Event], str] = {event: kind for kind, event in EVENTS.items()}
 CURES: dict[str, tuple[type[Event], ...]] = {
     LOADING: (ModelReady, PicturesReady, PairsReady),
     DRAWING: (PicturesReady,),
+    SUPPLYING: (PicturesReady,),
     ASKING: (PairsReady,),
     FITTING: (TasteFitted,),
     BLENDING: (RoundBlended,),

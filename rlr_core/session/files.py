@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO
 
-from rlr_core.errors import RLRError
+from rlr_core.errors import NotKept, RLRError
 
 FULL = "The disk of the workspace {root} is full, so nothing more can be kept: free some space, or start with --workspace on another disk."
 READ_ONLY = "The workspace {root} cannot be written to: allow writing there, or choose another folder with --workspace."
@@ -45,14 +45,14 @@ SQLITE_SENTENCES = {
 
 @contextmanager
 def explained(root: Path) -> Iterator[None]:
-    """Turn what the disk of the workspace `root` refuses into an RLRError with its sentence; anything else passes unchanged."""
+    """Turn what the disk of the workspace `root` refuses into NotKept with its sentence; anything else passes unchanged."""
     try:
         yield
     except (OSError, sqlite3.Error) as problem:
         sentence = _sentence(problem)
         if sentence is None:
             raise
-        raise RLRError(sentence.format(root=root)) from problem
+        raise NotKept(sentence.format(root=root)) from problem
 
 
 def _sentence(problem: OSError | sqlite3.Error) -> str | None:

@@ -11,7 +11,7 @@ from rlr_core.config import AdapterConfig, FeatureConfig, RoundConfig, SamplerCo
 from rlr_core.errors import RLRError
 
 # Purposes of samples, beside "before <round id>" and "after <round id>".
-PREVIEW, REFERENCE, ROUND_ZERO = "preview", "reference", "round zero"
+PREVIEW, REFERENCE, ROUND_ZERO, TO_RATE = "preview", "reference", "round zero", "to rate"
 Choice = Literal["a", "b", "tie", "both_bad", "skip"]
 BlindChoice = Literal["a", "b", "tie"]
 ME = "me"  # who answers and rates where nobody else is named

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
-from functools import partial
+from functools import cache, partial
 from sqlite3 import Connection, Row
 from typing import Any, TypeVar, get_type_hints
 
@@ -40,9 +40,15 @@ def records(kind: type[Record], rows: Iterable[Row]) -> tuple[Record, ...]:
 
 def record(kind: type[Record], row: Row, **derived: Any) -> Record:  # noqa: ANN401
     """The row as a record of `kind`; `derived` gives the fields that have no column."""
+    stored = ((name, hint) for name, hint in _hints(kind) if name not in derived)  # type: ignore[arg-type]
+    return kind(**{name: _value(hint, row[name]) for name, hint in stored}, **derived)
+
+
+@cache
+def _hints(kind: type) -> tuple[tuple[str, Any], ...]:
+    """Names and types of a record's fields; found once, since it takes longer than reading a row."""
     hints = get_type_hints(kind)
-    stored = [each.name for each in fields(kind) if each.name not in derived]  # type: ignore[arg-type]
-    return kind(**{name: _value(hints[name], row[name]) for name in stored}, **derived)
+    return tuple((each.name, hints[each.name]) for each in fields(kind))
 
 
 def _column(value: Any) -> Any:  # noqa: ANN401

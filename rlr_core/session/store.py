@@ -338,9 +338,10 @@ class Store:
 
     def pair_counts(self, session_id: str) -> PairCounts:
         """How many questions are open, answered (ties and both-bad included) and skipped."""
-        choices = [row["choice"] for row in self._all("SELECT choice FROM all_pairs WHERE session_id = ?", session_id)]
-        num_open, num_skipped = choices.count(None), choices.count("skip")
-        return PairCounts(num_open, len(choices) - num_open - num_skipped, num_skipped)
+        rows = self._all("SELECT choice, COUNT(*) AS number FROM all_pairs WHERE session_id = ? GROUP BY choice", session_id)
+        numbers = {row["choice"]: row["number"] for row in rows}
+        num_open, num_skipped = numbers.get(None, 0), numbers.get("skip", 0)
+        return PairCounts(num_open, sum(numbers.values()) - num_open - num_skipped, num_skipped)
 
     # Answers
 
@@ -362,23 +363,25 @@ class Store:
             answer_id = insert(connection, "answers", press_id=press_id, **values)
         return AnswerRecord(id=answer_id, undone=False, **values)
 
-    def undo_last_answer(self, session_id: str, press_id: str | None = None) -> AnswerRecord | None:
+    def undo_last_answer(self, session_id: str, press_id: str | None = None, of: str | None = None) -> AnswerRecord | None:
         """Take back the session's last answer that is not yet undone, and return it; None if there is none.
 
-        `press_id` names the key press, as for an answer: delivered again, it returns what it took back the first time.
+        `press_id` names the key press, as for an answer: delivered again, it returns what it took back the first time. With `of`, only the
+        answer that this press gave is taken back.
         """
-        return self._answer(self._undo_last("answer", "undo_presses", ("session_id", session_id), press_id))
+        return self._answer(self._undo_last("answer", "undo_presses", ("session_id", session_id), press_id, of))
 
-    def _undo_last(self, what: str, presses: str, scope: tuple[str, str], press_id: str | None) -> int | None:
-        """Put a tombstone on the last row of a table ("answer", "rating", "blind_answer") of those whose column has a value, `scope`; the
-        row's id, None if there is none.
+    def _undo_last(self, what: str, presses: str, scope: tuple[str, str], press_id: str | None, of: str | None = None) -> int | None:
+        """Put a tombstone on the last row of a table ("answer", "rating", "blind_answer") of those whose column has a value, `scope`, or on
+        that one among them which the press `of` made; the row's id, None if there is none.
         """
         with self._database.write() as connection:
             known = self._all(f"SELECT {what}_id FROM {presses} WHERE press_id = ?", press_id)
             if known:
                 return known[0][f"{what}_id"]
             column, value = scope
-            last = self._all(f"SELECT id FROM all_{what}s WHERE {column} = ? AND NOT undone ORDER BY id DESC LIMIT 1", value)
+            meant = f"{column} = ?1 AND NOT undone AND (?2 IS NULL OR press_id = ?2)"
+            last = self._all(f"SELECT id FROM all_{what}s WHERE {meant} ORDER BY id DESC LIMIT 1", value, of)
             row_id, now = last[0]["id"] if last else None, time.time()
             if row_id is not None:
                 insert(connection, f"undone_{what}s", **{f"{what}_id": row_id}, created_at=now)
@@ -429,9 +432,9 @@ class Store:
                 insert(connection, "rated_images", rating_id=rating_id, place=place, image_id=image_id)
         return RatingRecord(id=rating_id, image_ids=tuple(image_ids), undone=False, **values)
 
-    def undo_last_rating(self, session_id: str, press_id: str | None = None) -> RatingRecord | None:
-        """Take back the session's last rating that is not yet undone, and return it; None if there is none. `press_id` as for an answer."""
-        return self._rating("id = ?", self._undo_last("rating", "undo_rating_presses", ("session_id", session_id), press_id))
+    def undo_last_rating(self, session_id: str, press_id: str | None = None, of: str | None = None) -> RatingRecord | None:
+        """Take back the session's last rating that is not yet undone, and return it; None if there is none. The rest as for an answer."""
+        return self._rating("id = ?", self._undo_last("rating", "undo_rating_presses", ("session_id", session_id), press_id, of))
 
     def all_ratings(self, session_id: str) -> tuple[RatingRecord, ...]:
         """Every rating ever given in the session in order, the undone and the replaced ones too."""

@@ -2,9 +2,12 @@
 
 import pytest
 
+from rlr_core.config import RoundConfig
 from rlr_core.engine import rating_evidence
 from rlr_core.errors import RLRError
 from rlr_core.preference.evidence import Ranking, Stars, Thumb
+from rlr_core.session.records import TO_RATE
+from rlr_core.studio import SET_SIZE, Studio
 
 PROMPTS = ("a red heart", "a blue square", "a cat face", "a red heart")
 
@@ -87,3 +90,75 @@ def test_each_kind_becomes_its_evidence(session, shown):
     assert rating_evidence(session.rate_thumb(shown[0], False), [7]) == Thumb(7, False)
     assert rating_evidence(session.rate_stars(shown[0], 3), [7]) == Stars(7, 3)
     assert rating_evidence(session.rate_order(shown[:3], 2), [4, 2, 9]) == Ranking((4, 2, 9), 2)
+
+
+def finish(prepare, *arguments):
+    """Prepare until there is enough."""
+    while (job := prepare(*arguments)) is not None:
+        assert job.wait(60) and job.state == "done", job.error
+
+
+def test_fours_of_one_prompt_are_made_until_there_are_enough(session):
+    assert session.sets_to_order() == ()
+    finish(session.prepare_sets, 3)
+    sets = session.sets_to_order(9)
+    assert [len(each) for each in sets] == [SET_SIZE] * 3
+    assert sorted(each[0].prompt for each in sets) == sorted(PROMPTS[:3]), "no prompt comes again before all others have come"
+    assert all(len({picture.prompt for picture in each}) == 1 for each in sets)
+    assert len({picture.image_id for each in sets for picture in each}) == 3 * SET_SIZE
+    session.rate_order([picture.image_id for picture in reversed(sets[0])])
+    assert session.sets_to_order(9) == sets[1:]
+
+
+def test_the_same_session_makes_the_same_fours(session, tmp_path):
+    finish(session.prepare_sets, 2)
+    record = session.record
+    other = Studio(tmp_path / "other")
+    twin = other.create_session(record.base_model, record.prompts, record.seed, record.sampler)
+    finish(twin.prepare_sets, 1)
+    finish(twin.prepare_sets, 2)
+    assert twin.sets_to_order(9) == session.sets_to_order(9)
+    other.close()
+
+
+def test_pictures_to_rate_are_previews_then_those_of_questions_then_more(session, shown):
+    pairs = session.next_pairs(4)
+    waiting = session.pictures_to_rate(99)
+    expected = [*shown, *(pair.image_a for pair in pairs), *(pair.image_b for pair in pairs)]
+    assert [picture.image_id for picture in waiting] == list(dict.fromkeys(expected))
+    finish(session.prepare_pictures, len(waiting) + 1)
+    assert len(session.pictures_to_rate(99)) == len(waiting) + SET_SIZE
+    session.rate_thumb(shown[0], up=True)
+    session.answer(pairs[0].id, "a")
+    left = [picture.image_id for picture in session.pictures_to_rate(99)]
+    assert shown[0] not in left and pairs[0].image_a not in left and shown[1] in left
+
+
+def test_a_set_is_kept_as_a_whole_or_not_at_all(studio, session, monkeypatch):
+    """The disk fails at the third picture's row."""
+    kept = []
+
+    def add_sample(sample):
+        kept.append(sample)
+        if len(kept) == 3:
+            raise RLRError("The disk is full.")
+        return type(studio.store).add_sample(studio.store, sample)
+
+    monkeypatch.setattr(studio.store, "add_sample", add_sample)
+    assert session.prepare_sets(1).wait(60)
+    monkeypatch.undo()
+    assert "The disk is full." in session.failures().values()
+    assert not [sample for sample in studio.store.samples(session.id) if sample.purpose == TO_RATE]
+    finish(session.prepare_sets, 1)
+    assert session.failures() == {}
+
+
+def test_a_new_round_is_rated_by_its_own_pictures(studio, session, learned):
+    finish(session.prepare_sets, 1)
+    session.generate(PROMPTS, seed=0).wait()
+    before = session.pictures_to_rate(99)
+    assert before and session.sets_to_order()
+    learned(session, RoundConfig(reward="colourfulness", num_updates=1, batch_size=2, kl_budget=1000.0))
+    assert session.pictures_to_rate(99) == session.sets_to_order() == ()
+    session.undo()
+    assert session.pictures_to_rate(99) == before

@@ -191,3 +191,13 @@ def test_a_rater_has_a_printable_name(store, session, rater):
     with pytest.raises(RLRError, match="A rater called .* cannot be kept: give a name"):
         store.answer(pair.id, "a", rater=rater)
     assert store.pair(pair.id).is_open
+
+
+def test_undo_of_one_press_takes_back_that_answer_alone(store, session):
+    first, second = add_pairs(store, session, 2)
+    store.answer(first.id, "a", press_id="one")
+    store.answer(second.id, "b", press_id="two")
+    assert store.undo_last_answer(session.id, press_id="undo", of="one").pair_id == first.id
+    assert store.undo_last_answer(session.id, press_id="undo again", of="one") is None
+    assert store.undo_last_answer(session.id, press_id="undo nothing", of="unknown") is None
+    assert store.pair(first.id).is_open and store.pair(second.id).choice == "b"

@@ -96,6 +96,14 @@ def test_an_undo_press_that_found_nothing_finds_nothing_later(store, session, pi
     assert len(store.ratings(session.id)) == 1
 
 
+def test_undo_of_one_press_takes_back_that_rating_alone(store, session, pictures):
+    store.rate(session.id, "stars", pictures[:1], 3, press_id="one")
+    store.rate(session.id, "thumb", pictures[:1], True, press_id="two")
+    assert store.undo_last_rating(session.id, press_id="undo", of="one").kind == "stars"
+    assert store.undo_last_rating(session.id, press_id="undo again", of="one") is None
+    assert said(store, session) == [("thumb", (pictures[0],), 1)]
+
+
 def test_undoing_a_rating_leaves_answers_alone_and_the_other_way_round(store, session, pictures):
     (pair,) = add_pairs(store, session, 1)
     store.answer(pair.id, "a")
