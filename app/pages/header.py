@@ -7,12 +7,12 @@ from app.views.markup import count
 from app.views.models import short_name
 from app.views.rounds import LIVE, WORDS
 from rlr_core.pipelines.catalogue import BASE_MODELS
-from rlr_core.session.events import ASKING, DRAWING, FITTING, LOADING
+from rlr_core.session.events import ASKING, DRAWING, FITTING, LOADING, SUPPLYING
 from rlr_core.session.records import RoundRecord
 from rlr_core.studio import Session, Studio
 
 # Where it is said why work failed.
-PAGES = {LOADING: "model", DRAWING: "model", ASKING: "rate", FITTING: "rate"}
+PAGES = {LOADING: "model", DRAWING: "model", ASKING: "rate", SUPPLYING: "rate", FITTING: "rate"}
 
 
 def build(live: Live) -> None:
@@ -38,16 +38,21 @@ def news(studio: Studio, session: Session) -> str:
 
 def steps(session: Session) -> list[Step]:
     """How far the session is, step by step."""
-    answers, latest, current = session.num_answers(), session.rounds()[-1], session.current_round()
+    answers, ratings, latest, current = session.num_answers(), session.num_ratings(), session.rounds()[-1], session.current_round()
     has_pictures, is_learning = bool(session.previews(1)), latest.status in LIVE
     waits = latest.status == "drifted"
     has_ended = latest.number > 0 and not is_learning and latest.status != "failed"
     return [
         Step("model", "Model", short_name(session.record.base_model, BASE_MODELS), "done" if has_pictures else ""),
-        Step("rate", "Rate", count(answers, "answer"), "done" if answers else ""),
+        Step("rate", "Rate", _rate_note(answers, ratings), "done" if answers or ratings else ""),
         Step("learn", "Learn", _learn_note(latest), "waiting" if is_learning or waits else "done" if has_ended else ""),
         Step("decide", "Keep or undo", _decide_note(current), "waiting" if has_ended and latest.id == current.id else ""),
     ]
+
+
+def _rate_note(answers: int, ratings: int) -> str:
+    said = [count(number, noun) for number, noun in ((answers, "answer"), (ratings, "rating")) if number]
+    return ", ".join(said) or count(0, "answer")
 
 
 def _learn_note(latest: RoundRecord) -> str:

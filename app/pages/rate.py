@@ -1,4 +1,4 @@
-"""Page 2, Rate: which of two pictures is better? And pictures brought along."""
+"""Page 2, Rate: which of two pictures is better, and other ways to rate; and pictures brought along."""
 
 from pathlib import Path
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 import gradio as gr
 
 from app.errors import tell
-from app.live import STATIC, STUDIO, Live
+from app.live import STUDIO, Live
 from app.questions import QuestionDesk
-from app.views import markup, taste
+from app.views import markup, rating, taste
 from rlr_core.errors import RLRError
 from rlr_core.session.events import FITTING
 from rlr_core.studio import Session, Studio
@@ -24,8 +24,8 @@ def build(live: Live) -> None:
     with gr.Column(elem_id="page-rate", elem_classes="page"):
         gr.HTML(
             markup.lead(
-                "Which one is better?",
-                "Trust your first glance. Same prompt, same noise but for one step: what you like is what it learns.",
+                "What do you like?",
+                "Trust your first glance: what you like is what it learns.",
             ),
             **STUDIO,
         )
@@ -35,11 +35,10 @@ def build(live: Live) -> None:
         def press(sent: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON from a client
             return desk.press(sent)
 
-        template = (STATIC / "question.html").read_text(encoding="utf-8")
         live.region(
             lambda _, session: session.id,
-            ("rate.js",),
-            html_template=template,
+            ("outbox.js", "swipe.js", "rate.js"),
+            html_template=rating.desk(),
             server_functions=[press],
             elem_id="question",
         )

@@ -5,16 +5,16 @@ from html.parser import HTMLParser
 
 import pytest
 
-from app.views import charts, drift, header, markup, models, rounds, taste
+from app.views import charts, drift, header, markup, models, rating, rounds, taste
 from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig
 from rlr_core.drift import Drift, read
 from rlr_core.pipelines.catalogue import BASE_MODELS
-from rlr_core.session.records import RoundRecord, SampleRecord, SessionRecord, UploadRecord
-from rlr_core.studio import RoundProgress, StripRow
+from rlr_core.session.records import PairRecord, RoundRecord, SampleRecord, SessionRecord, UploadRecord
+from rlr_core.studio import Picture, RoundProgress, StripRow
 from tests.app.conftest import HOSTILE
 
 IMAGE = "ab" * 32
-VOID = {"img", "br", "line", "circle", "polyline", "polygon"}
+VOID = {"img", "br", "input", "line", "circle", "polyline", "polygon"}
 BASE = RoundRecord("r0", "s", None, 0, None, 0.0, "done")
 FIRST = RoundRecord("r1", "s", "r0", 1, RoundConfig(), 0.0, "done")
 PROGRESS = RoundProgress(
@@ -33,6 +33,15 @@ PROGRESS = RoundProgress(
 )
 QUIET_DRIFT = Drift((read("saturation", 0.2, 0.21, (0.05, 0.02), 0.5, 2.0), read("lora_norm", 0.0, 1.5, (1.5, 0.0), 0.0, 2.0)))
 DRIFT = Drift((read("saturation", 0.2, 0.36, (0.8, 0.05), 0.5, 2.0), *QUIET_DRIFT.readings[1:]))
+PICTURE = Picture(IMAGE, "a cat")
+PAIR = PairRecord("s", "r0", 0, "a cat", IMAGE, "cd" * 32, is_a_plus=True, step=3)
+CARDS = {
+    "pair": rating.pair("p", PAIR),
+    "thumb": rating.thumb("p", PICTURE),
+    "stars": rating.stars("p", PICTURE),
+    "best": rating.best("p", [PICTURE] * 4),
+    "order": rating.order("p", [PICTURE] * 4),
+}
 STRIP = (StripRow("a cat", 7, IMAGE, None), StripRow(HOSTILE, 8, IMAGE, IMAGE))
 
 
@@ -83,6 +92,12 @@ def hostile_views():
         "sessions": models.sessions([session_record(id=HOSTILE, base_model=HOSTILE, prompts=(HOSTILE,))], "other"),
         "taste": taste.taste(HOSTILE, False, 0.7, HOSTILE),
         "problems": markup.problems([HOSTILE]),
+        "desk": rating.desk([replace(rating.FACES[1], label=HOSTILE, hints=((HOSTILE, HOSTILE),))]),
+        "pair": rating.pair(HOSTILE, replace(PAIR, prompt=HOSTILE, image_a=HOSTILE)),
+        "thumb": rating.thumb(HOSTILE, Picture(HOSTILE, HOSTILE)),
+        "stars": rating.stars(HOSTILE, Picture(HOSTILE, HOSTILE)),
+        "best": rating.best(HOSTILE, [Picture(HOSTILE, HOSTILE)] * 4),
+        "order": rating.order(HOSTILE, [Picture(HOSTILE, HOSTILE)] * 4),
         "uploads": taste.uploads([UploadRecord("s", HOSTILE, liked=True, id=HOSTILE)]),
         "progress": rounds.progress(replace(FIRST, id=HOSTILE, status="interrupted"), sentence, is_paused=False),
         "drifted": rounds.progress(replace(FIRST, id=HOSTILE, status="drifted"), replace(sentence, drift=DRIFT), is_paused=False),
@@ -103,7 +118,7 @@ def test_nothing_a_person_typed_becomes_markup(name):
     assert not page.all("script")
     for tag, attributes in page.tags:
         assert not [each for each in attributes if each.startswith("on")], (tag, attributes)
-    assert all(attributes["src"].startswith("picture/") for attributes in page.all("img"))
+    assert all(attributes["src"].startswith("picture/") for attributes in page.all("img") if "src" in attributes)
 
 
 @pytest.mark.parametrize("name", list(hostile_views()))
@@ -330,3 +345,45 @@ def test_a_round_that_learns_from_answers_says_how_much_they_still_count():
     assert "Answers still count" in shown
     assert "83%" in shown
     assert "still count" not in Page(rounds.progress(FIRST, PROGRESS, is_paused=False)).text
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        ("pair", {"a": "ArrowLeft 1", "b": "ArrowRight 2"}),
+        ("thumb", {"1": "ArrowUp 1", "0": "ArrowDown 2"}),
+        ("stars", {str(number): str(number) for number in range(1, 6)}),
+        ("best", {str(place): str(place + 1) for place in range(4)}),
+        ("order", {str(place): str(place + 1) for place in range(4)}),
+    ],
+)
+def test_everything_that_can_be_said_of_a_card_has_a_button_and_a_key(mode, said):
+    page = Page(CARDS[mode])
+    says = [button for button in page.all("button") if "data-say" in button]
+    assert {button["data-say"]: button["data-keys"] for button in says} == said
+    assert {button["aria-pressed"] for button in says} == {"false"}
+    assert page.all("article")[0]["data-card"] == "p"
+
+
+@pytest.mark.parametrize("mode", list(CARDS))
+def test_every_picture_of_a_card_opens_in_full_size(mode):
+    page = Page(CARDS[mode])
+    zooms = [button["aria-label"] for button in page.all("button") if button.get("data-act") == "zoom"]
+    assert len(zooms) == len(page.all("img")) == {face.name: face.pictures for face in rating.FACES}[mode]
+    assert all(name.endswith(": a cat, full size") for name in zooms)
+
+
+def test_what_is_only_shown_by_a_sign_is_spoken():
+    assert "Good" in Page(CARDS["thumb"]).text and "Bad" in Page(CARDS["thumb"]).text
+    assert "1 star" in Page(CARDS["stars"]).text and "5 stars" in Page(CARDS["stars"]).text
+    assert "Best picture 4" in Page(CARDS["best"]).text
+
+
+def test_the_desk_offers_every_mode_and_no_key_twice():
+    page = Page(rating.desk())
+    assert [radio["value"] for radio in page.all("input")] == list(CARDS)
+    beside = [button["data-keys"] for button in page.all("button") if "data-keys" in button]
+    for card in CARDS.values():
+        keys = [key for button in Page(card).all("button") for key in button.get("data-keys", "").split()]
+        assert len(keys) == len(set(keys)) and not {"s", "u", "z"} & set(keys)
+    assert beside == ["ArrowUp", "ArrowDown", "s", "u", "z"]

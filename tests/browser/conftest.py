@@ -1,26 +1,20 @@
 """The real app in a process of its own, with a tiny real model, seen through a real browser."""
 
-import shutil
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from rlr_core.config import RoundConfig, SamplerConfig
 from rlr_core.session.events import FITTING, Failed, RoundEnded
 from rlr_core.session.records import PREVIEW, PairRecord, SampleRecord, UploadRecord
 from rlr_core.studio import Studio
 from tests.app.conftest import HOSTILE
+from tests.browser.running import Running, chromium, free_port, start
 
-REPOSITORY = Path(__file__).parents[2]
 PROMPTS = ("a red heart", "a blue square", "a cat face", HOSTILE)
-CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 PATIENCE_MS = 180_000
 
 expect.set_options(timeout=PATIENCE_MS)
@@ -31,20 +25,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
-
-
-@dataclass
-class Running:
-    """The app at work on a workspace."""
-
-    url: str
-    workspace: Path
-    process: subprocess.Popen
-
-    def stop(self) -> None:
-        """End it as Ctrl+C does."""
-        self.process.terminate()
-        self.process.wait(30)
 
 
 def make_workspace(folder: Path, tiny_folder: Path) -> Path:
@@ -82,21 +62,6 @@ def add_everything(workspace: Path) -> None:
     studio.close()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def start(workspace: Path, port: int) -> Running:
-    """Start the app and return once it has said where it listens."""
-    command = [sys.executable, "-u", "-m", "app", "--no-browser", "--port", str(port), "--workspace", str(workspace)]
-    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    line = process.stdout.readline()
-    assert f"http://127.0.0.1:{port}" in line, line
-    return Running(f"http://127.0.0.1:{port}", workspace, process)
-
-
 @pytest.fixture
 def app(tmp_path: Path, tiny_folder: Path) -> Iterator[Running]:
     """An app with a workspace of its own."""
@@ -125,13 +90,8 @@ def full_app(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Ite
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.fail("No Chromium was found, which the browser tests need: apt-get install chromium, or run -m 'not browser'.")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=program, args=CHROMIUM_ARGUMENTS)
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture

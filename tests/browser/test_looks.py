@@ -5,9 +5,11 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import Running, watched_page
+from tests.browser.conftest import watched_page
+from tests.browser.running import Running
 
-PAGES = ("model", "rate", "learn", "decide")
+# The Rate page once for every way to rate.
+PAGES = ("model", "rate pair", "rate thumb", "rate stars", "rate best", "rate order", "learn", "decide")
 PHONE = {"width": 390, "height": 844}
 # WCAG 2.2, 1.4.3: text against what is behind it; large text may have less.
 CONTRAST = """() => {
@@ -56,6 +58,7 @@ MISSED = """() => [...document.querySelectorAll(".studio :is(button, a), .gradio
 
 def open_page(page: Page, name: str) -> None:
     """Open a page with everything on it unfolded."""
+    name, _, mode = name.partition(" ")
     page.goto(f"{page.url.split('#')[0]}#{name}")
     expect(page.locator(f"#page-{name} h2")).to_be_visible()
     expect(page.locator(".steps a")).to_have_count(4)
@@ -65,7 +68,8 @@ def open_page(page: Page, name: str) -> None:
         expect(page.locator("#page-model .pictures img")).to_have_count(4)
     if name == "rate":
         expect(page.locator(".uploads li")).to_have_count(2)
-        expect(page.locator(".question")).to_have_attribute("data-ready", "8")
+        page.locator(f".modes input[value={mode}]").locator("..").click()
+        expect(page.locator(".question:not([data-card=''])")).to_have_attribute("data-mode", mode)
     if name in ("learn", "decide"):
         expect(page.locator(f"#page-{name} .strip img")).to_have_count(8)
 

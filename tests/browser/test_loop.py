@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from rlr_core.studio import Studio
 from tests.app.conftest import HOSTILE
-from tests.browser.conftest import start
+from tests.browser.running import start
 
 ANSWERS = [f"Arrow{way}" for way in "Left Right Up Down Left Left Right Left Right Left".split()]
 PAGES = ("model", "rate", "learn", "decide")
@@ -20,7 +20,7 @@ def go(page: Page, name: str) -> None:
 def answer(page: Page, key: str, count: int) -> None:
     """Press a key on a question; it is acknowledged with the new count."""
     question = page.locator(".question")
-    expect(question).to_have_attribute("data-pair", re.compile("."))
+    expect(question).to_have_attribute("data-card", re.compile("."))
     page.keyboard.press(key)
     expect(question.locator(".count")).to_have_text("1 answer" if count == 1 else f"{count} answers")
 
@@ -50,7 +50,7 @@ def test_the_whole_loop(page: Page, tmp_path):
     page.reload()
     for number, key in enumerate(ANSWERS[5:], start=6):
         answer(page, key, number)
-    page.keyboard.press("z")
+    page.keyboard.press("u")
     expect(page.locator(".question .count")).to_have_text("9 answers")
     answer(page, "ArrowRight", 10)
     expect_note(page, "Rate", "10 answers")
@@ -73,30 +73,6 @@ def test_the_whole_loop(page: Page, tmp_path):
     expect_note(page, "Rate", "10 answers")
 
 
-def test_eight_presses_at_once_all_count(page: Page, app):
-    go(page, "Rate")
-    expect(page.locator(".question")).to_have_attribute("data-ready", "8")
-    for _ in range(8):
-        page.keyboard.press("ArrowLeft")
-    expect(page.locator(".question .count")).to_have_text("8 answers")
-    expect_note(page, "Rate", "8 answers")
-    page.reload()
-    expect(page.locator(".question .count")).to_have_text("8 answers")
-
-
-def test_answers_given_without_a_connection_are_sent_later(page: Page):
-    go(page, "Rate")
-    expect(page.locator(".question")).to_have_attribute("data-ready", "8")
-    page.context.set_offline(True)
-    page.keyboard.press("ArrowLeft")
-    page.keyboard.press("ArrowRight")
-    expect(page.locator(".question .warning")).to_contain_text("could not be sent yet")
-    expect(page.locator(".question .count")).to_have_text("2 answers")
-    page.context.set_offline(False)
-    expect(page.locator(".question .warning")).to_have_text("")
-    expect_note(page, "Rate", "2 answers")
-
-
 def test_a_second_tab_and_a_restarted_server_show_the_same(page: Page, app, context):
     go(page, "Rate")
     answer(page, "ArrowLeft", 1)
@@ -109,10 +85,10 @@ def test_a_second_tab_and_a_restarted_server_show_the_same(page: Page, app, cont
 
     app.stop()
     page.keyboard.press("ArrowRight")
-    expect(page.locator(".question .warning")).to_contain_text("could not be sent yet")
+    expect(page.locator(".question .unkept")).to_contain_text("Not yet kept: 1")
     again = start(app.workspace, int(app.url.rsplit(":", 1)[1]))
     app.process = again.process
-    expect(page.locator(".question .warning")).to_have_text("")
+    expect(page.locator(".question .unkept")).to_have_text("")
     page.reload()
     expect(page.locator(".question .count")).to_have_text("3 answers")
 

@@ -1,0 +1,103 @@
+"""The ways to rate: what waits to be rated, how more of it is made, and what it means that something was said of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from app.views import rating
+from rlr_core.errors import RLRError
+from rlr_core.session.records import Choice
+from rlr_core.session.worker import Job
+from rlr_core.studio import Picture, Session
+
+POOL = 32  # questions kept waiting, so that there is a choice
+MOST_WAITING = 1000
+BETWEEN = ","  # the pictures in the name of a card that has several
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One way to rate. A card is one thing to say something of, with a name of its own.
+
+    Attributes:
+        waiting: the cards that wait by their names, the next one first.
+        view: a card's HTML.
+        prepare: see to it that so many cards wait; the job that makes more, None if there are enough.
+        count: how much was said already.
+        keep: keep what was said of a card: (session, card, said, press id).
+        undo: take back what an earlier press said: (session, press id, id of the earlier press).
+    """
+
+    waiting: Callable[[Session], dict[str, Any]]
+    view: Callable[[str, Any], str]
+    prepare: Callable[[Session, int], Job | None]
+    count: Callable[[Session], int]
+    keep: Callable[[Session, str, str, str], Any]
+    undo: Callable[[Session, str, str], Any]
+
+
+def number(said: str, least: int, most: int) -> int:
+    """What was said as a number; RLRError if it is none from `least` to `most`."""
+    if said not in map(str, range(least, most + 1)):
+        raise RLRError(f"'{said}' cannot be said of this picture: say a whole number from {least} to {most}.")
+    return int(said)
+
+
+def ordered(card: str, said: str) -> list[str]:
+    """The pictures of a card, those at the places that were said first; RLRError if these are not places of its."""
+    pictures = card.split(BETWEEN)
+    first = [pictures[number(place, 0, len(pictures) - 1)] for place in said]
+    return first + [picture for picture in pictures if picture not in first]
+
+
+def _questions(session: Session) -> dict[str, Any]:
+    return {pair.id: pair for pair in session.open_pairs(MOST_WAITING)}
+
+
+def _pictures(session: Session) -> dict[str, Picture]:
+    return {picture.image_id: picture for picture in session.pictures_to_rate(MOST_WAITING)}
+
+
+def _sets(session: Session) -> dict[str, tuple[Picture, ...]]:
+    return {BETWEEN.join(picture.image_id for picture in each): each for each in session.sets_to_order(MOST_WAITING)}
+
+
+def _rated(waiting: Callable[[Session], dict[str, Any]], view: Any, prepare: Any, keep: Any) -> Mode:  # noqa: ANN401 - as in Mode
+    """A mode whose answers are ratings."""
+    return Mode(waiting, view, prepare, Session.num_ratings, keep, Session.undo_rating)
+
+
+MODES = {
+    "pair": Mode(
+        _questions,
+        rating.pair,
+        lambda session, ahead: session.prepare_pairs(max(ahead, POOL)),
+        Session.num_answers,
+        lambda session, card, said, press: session.answer(card, cast(Choice, said), press),
+        Session.undo_answer,
+    ),
+    "thumb": _rated(
+        _pictures,
+        rating.thumb,
+        Session.prepare_pictures,
+        lambda session, card, said, press: session.rate_thumb(card, number(said, 0, 1) == 1, press),
+    ),
+    "stars": _rated(
+        _pictures,
+        rating.stars,
+        Session.prepare_pictures,
+        lambda session, card, said, press: session.rate_stars(card, number(said, 1, 5), press),
+    ),
+    "best": _rated(
+        _sets,
+        rating.best,
+        Session.prepare_sets,
+        lambda session, card, said, press: session.rate_order(ordered(card, said), len(said), press),
+    ),
+    "order": _rated(
+        _sets,
+        rating.order,
+        Session.prepare_sets,
+        lambda session, card, said, press: session.rate_order(ordered(card, said), None, press),
+    ),
+}
