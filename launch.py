@@ -249,7 +249,7 @@ def launch(arguments: list[str], root: Path) -> int:
         os.chdir(root)
         return start(python, root, "pytest", arguments[1:])
     if command == "bench":
-        return start(ready_python(root, "requirements.txt"), root, "benchmarks", arguments[1:])
+        return start(ready_python(root, "requirements-test.txt"), root, "benchmarks", arguments[1:])
     if command not in COMMANDS:
         refuse_unknown(command, list(COMMANDS))
     return start(ready_python(root, "requirements.txt"), root, "rlr_core.command", arguments)

@@ -15,6 +15,7 @@ BENCHMARKS = {
     "cheating": "a reward that can be cheated, with and without anchor and alarms",
     "portable": "win rate of a taste that was learned with another base model",
     "loop": "win rate of the whole loop with scripted tastes",
+    "answers": "how fast the Rate page takes answers, in a browser",
 }
 
 
