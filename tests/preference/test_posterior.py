@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 
+from benchmarks.taste import random_mixture
 from rlr_core.preference.choices import BOTH_BAD_WEIGHT, IMAGINED_STARS, UPLOAD_WEIGHT, contrasts, make_choices
 from rlr_core.preference.evidence import Answer, Ranking, Stars, Thumb, Upload
 from rlr_core.preference.posterior import HYPER_PRIOR_STRENGTH, Likelihood, Prior, fit, laplace, make_prior
@@ -191,3 +192,12 @@ def test_weights_and_variances_arrive_at_the_fixed_point_together():
         variances = (columns @ start.square() + HYPER_PRIOR_STRENGTH * guess) / (determined + HYPER_PRIOR_STRENGTH)
     torch.testing.assert_close(prior.std, (variances @ columns).sqrt(), rtol=0.05, atol=0)
     assert (found.mean - start).norm() < 0.05 * start.norm()
+
+
+def test_variances_stay_positive_while_the_consistencies_are_far_off():
+    """Two raters, sure of everything: on the way the bend leaves less curvature than the prior's, and fewer than 0 columns seem known."""
+    x = torch.randn(200, 60, generator=generator(0, "features"), dtype=torch.float64)
+    columns = torch.eye(12, dtype=torch.float64).repeat_interleave(5, 1)
+    posterior, prior = fit(make_choices(x, random_mixture(x.float(), 100), x[:4]), columns)
+    assert prior.std.isfinite().all()
+    assert (posterior.covariance.diagonal().sqrt() <= prior.std * (1 + 1e-9)).all()
