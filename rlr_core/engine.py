@@ -87,7 +87,7 @@ PAIR_GROUP = 4
 REPEAT_WITHIN = 5  # a repeat is one of the next few questions
 SEEDS = 2**31
 SAMPLING_BATCH = 16
-# A quarter of one of the 255 steps of a stored picture's colours. Rounding in float32 leaves about 1e-5 after 20 steps.
+# A quarter of one of the 255 steps of a stored picture's colours. On a CPU the difference is 0; other devices may round otherwise.
 RELOAD_TOLERANCE = 1e-3
 # Prompts that a picture's match with its own is compared with; more would say no more.
 PROMPTS_COMPARED = 32

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rlr_core.errors import RLRError
-from rlr_core.session.events import COMPARING, ComparisonReady
+from rlr_core.session.events import COMPARING
 from rlr_core.session.records import BlindChoice, BlindPair, ComparisonRecord
 from rlr_core.session.worker import Job
 from rlr_core.verdict import Verdict
@@ -75,7 +75,6 @@ class Proof:
     def _preparing(self, ahead: int) -> Callable[[Job], None]:
         def work(job: Job) -> None:
             self._studio.engine().make_blind_pairs(self._session.record, self.record, job.check)
-            self._store.report(self._session.id, ComparisonReady(self.id))
             if self._lacks(ahead):
                 self._studio.requeue(f"proof {self.id}", COMPARING, self._preparing(ahead))
 

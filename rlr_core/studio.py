@@ -23,6 +23,7 @@ from rlr_core.proof import FIRST_PLAN, Proof
 from rlr_core.session.events import (
     ASKING,
     BLENDING,
+    CURES,
     DRAWING,
     FAILURE_KINDS,
     FITTING,
@@ -35,12 +36,12 @@ from rlr_core.session.events import (
     PairsRanked,
     PairsReady,
     PicturesReady,
-    RoundBlended,
     RoundEnded,
     RoundQueued,
     RoundStarted,
     TasteFitted,
     UpdateDone,
+    WorkDone,
     from_payload,
     standing_failures,
 )
@@ -167,6 +168,21 @@ class RoundProgress:
     sentence: str
     drift: Drift = Drift(())
     effective_share: float | None = None
+
+
+@dataclass(frozen=True)
+class RoundFigures:
+    """What a round did, in short; None before its first update, and for a blend.
+
+    Attributes:
+        reward_before, reward_after: mean rewards of its first and its last update.
+        kl: divergence from the base model at its end, in nats a trajectory.
+    """
+
+    updates: int
+    reward_before: float | None
+    reward_after: float | None
+    kl: float | None
 
 
 class Studio:
@@ -399,12 +415,15 @@ class Session:
 
         def attempt(job: Job) -> Result:
             try:
-                return work(job)
+                result = work(job)
             except Cancelled:
                 raise
             except Exception as problem:
                 self._store.report(self.id, Failed(label, in_words(problem)))
                 raise
+            if label not in CURES:
+                self._store.report(self.id, WorkDone(label))
+            return result
 
         return attempt
 
@@ -632,7 +651,11 @@ class Session:
 
         `import_taste` reads it in any session, of this base model or another. Waits until the taste is learned.
         """
-        return self._studio.run(FITTING, lambda job: self._studio.engine().export_taste(self.record, self._fit_taste(job)))
+        return self._studio.run(FITTING, self.taste_content)
+
+    def taste_content(self, job: Job) -> bytes:
+        """The same within a job."""
+        return self._studio.engine().export_taste(self.record, self._fit_taste(job))
 
     def import_taste(self, content: bytes) -> ImportedTaste:
         """Let a taste from another session count in this one, beside what is said here; the same file counts once.
@@ -750,10 +773,6 @@ class Session:
             raise RLRError(f"The round '{round_id}' belongs to another session: choose one of this session's.")
         return record
 
-    def lineage(self, round_id: str) -> tuple[RoundRecord, ...]:
-        """The way from the base model to a round, both included."""
-        return self._store.lineage(self.round(round_id).id)
-
     def number_of(self, round_id: str) -> int:
         """A round's number, even if it was deleted."""
         return self._store.round_number(round_id)
@@ -838,9 +857,7 @@ class Session:
             self._check_usable(record)
 
         def work(job: Job) -> RoundRecord:
-            made = self._studio.engine().blend(self.record, first.id, second.id, share, job.check)
-            self._store.report(self.id, RoundBlended(made.id))
-            return made
+            return self._studio.engine().blend(self.record, first.id, second.id, share, job.check)
 
         return self._studio.submit(BLENDING, self.attempt(BLENDING, work), URGENT)
 
@@ -938,6 +955,13 @@ class Session:
             drift=last_drift(self._store, round_id),
             effective_share=last.get("effective_share"),
         )
+
+    def figures(self, round_id: str) -> RoundFigures:
+        """What a round did, in short."""
+        rewards, kl = (self._store.series(round_id, name) for name in ("reward_mean", "kl"))
+        if not rewards or not kl:
+            return RoundFigures(0, None, None, None)
+        return RoundFigures(len(rewards), rewards[0][1], rewards[-1][1], kl[-1][1])
 
     def strip(self, round_id: str) -> tuple[StripRow, ...]:
         """The fixed prompts and seeds before and after a round; the last picture of each counts."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rlr_core.command import main
-from rlr_core.config import FeatureConfig, SamplerConfig
+from rlr_core.config import FeatureConfig, RoundConfig, SamplerConfig
 from rlr_core.engine import TASTE_FILE
 from rlr_core.preference.taste import Taste
 from rlr_core.studio import Studio
@@ -318,3 +318,32 @@ def test_without_a_session_there_is_nothing_to_export(tmp_path, capsys):
     assert main(["export", "--to", str(tmp_path / "file"), "--workspace", str(tmp_path / "workspace")]) == 2
     assert "There is no session in the workspace" in capsys.readouterr().err
     assert not (tmp_path / "file").exists()
+
+
+def test_a_rounds_lora_is_written_as_a_folder(exchange, answered, tmp_path):
+    studio = Studio(tmp_path / "workspace")
+    session = studio.session(answered)
+    job = session.start_round(RoundConfig(reward="brightness", num_updates=1, batch_size=2, kl_budget=1000.0))
+    job.wait()
+    assert job.state == "done", job.error
+    studio.close()
+    code, told, _ = exchange("export", "--what", "adapter", "--to", tmp_path / "lora")
+    assert code == 0 and "Loaded again with diffusers" in told
+    assert {path.name for path in (tmp_path / "lora").iterdir()} >= {"pytorch_lora_weights.safetensors", "comfyui.safetensors", "README.md"}
+    for number, words in ((0, "has no LoRA"), (7, "the session has no such round; give one of 0, 1")):
+        code, told, _ = exchange("export", "--what", "adapter", "--round", number, "--to", tmp_path / "other")
+        assert code == 2 and words in told
+
+
+def test_a_session_moves_to_another_workspace(exchange, answered, tmp_path, capsys):
+    archive = tmp_path / "session.zip"
+    assert exchange("export", "--what", "archive", "--to", archive)[0] == 0
+    assert main(["import", "--from", str(archive), "--workspace", str(tmp_path / "elsewhere")]) == 0
+    assert "0 rounds" in capsys.readouterr().out
+    first, second = Studio(tmp_path / "workspace"), Studio(tmp_path / "elsewhere")
+    assert second.latest_session().num_answers() == first.session(answered).num_answers() > 0
+    first.close()
+    second.close()
+    archive.write_bytes(b"PK" + bytes(100))
+    code, told, _ = exchange("import", "--from", archive)
+    assert code == 2 and "no whole archive" in told

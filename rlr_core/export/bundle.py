@@ -52,7 +52,8 @@ class Bundle:
     def sentence(self) -> str:
         """What the check found."""
         largest = max(self.differences.values())
-        return f"Loaded again with diffusers into a fresh base model: no pixel differs by more than {largest:.1g} of its range."
+        found = f"no pixel differs by more than {largest:.1g} of its range" if largest else "every pixel is the same"
+        return f"Loaded again with diffusers into a fresh base model: {found}."
 
 
 def write_bundle(session: "Session", engine: "Engine", round_id: str, folder: Path, job: Job) -> Bundle:
@@ -83,10 +84,10 @@ def before_after(before: Tensor, after: Tensor) -> Image.Image:
 
 def card_facts(session: "Session", record: RoundRecord, differences: dict[str, float]) -> CardFacts:
     """What the store knows of the way to a round."""
-    lineage = session.lineage(record.id)
+    way = way_to(session, record)
     settings, taste = session.record, session.taste()
     compared_with, verdict = best_proof(session, record)
-    uses_taste = any(each.config is not None and each.config.uses_taste for each in lineage)
+    uses_taste = any(each.config is not None and each.config.uses_taste for each in way)
     sampler = settings.sampler
     return CardFacts(
         base=base_model_names(settings.base_model),
@@ -94,7 +95,7 @@ def card_facts(session: "Session", record: RoundRecord, differences: dict[str, f
         rank=settings.adapter.rank,
         sampler=f"{sampler.num_inference_steps} DDIM steps, guidance {sampler.guidance_scale:g}, eta {sampler.eta:g}",
         prompts=settings.prompts,
-        rounds=[card_round(session, each) for each in lineage if each.parent_id is not None],
+        rounds=[card_round(session, each) for each in way if each.parent_id is not None],
         evidence=f"Learned from what a person said: {taste.counts}."
         if uses_taste
         else "No answers of a person: it followed a measured reward.",
@@ -105,6 +106,18 @@ def card_facts(session: "Session", record: RoundRecord, differences: dict[str, f
     )
 
 
+def way_to(session: "Session", record: RoundRecord) -> list[RoundRecord]:
+    """The rounds that a round comes from, itself included, the oldest first; both sides of a blend count, unless they were deleted."""
+    kept = {each.id: each for each in session.rounds()}
+    found: dict[str, RoundRecord] = {}
+    waiting = [record]
+    while waiting:
+        each = waiting.pop()
+        found[each.id] = each
+        waiting += [kept[name] for name in (each.parent_id, each.blended_with) if name in kept and name not in found]
+    return sorted(found.values(), key=lambda each: each.number)
+
+
 def card_round(session: "Session", record: RoundRecord) -> CardRound:
     """One step of the way."""
     if record.config is None:
@@ -112,10 +125,8 @@ def card_round(session: "Session", record: RoundRecord) -> CardRound:
         other = session.number_of(record.blended_with or "")
         parent = session.round(record.parent_id or "").number
         return CardRound(record.number, None, 0, None, None, None, f"{1 - share:.0%} of round {parent} and {share:.0%} of round {other}")
-    progress = session.progress(record.id)
-    rewards, kl = [mean for _, mean, _ in progress.rewards], progress.kl
-    first, last = (rewards[0], rewards[-1]) if rewards else (None, None)
-    return CardRound(record.number, record.config, progress.update, first, last, kl[-1][1] if kl else None)
+    figures = session.figures(record.id)
+    return CardRound(record.number, record.config, figures.updates, figures.reward_before, figures.reward_after, figures.kl)
 
 
 def best_proof(session: "Session", record: RoundRecord) -> tuple[int, Verdict | None]:

@@ -8,9 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from rlr_core.errors import RLRError
 from rlr_core.export.archive import write_archive
 from rlr_core.export.hub import check_repository, push_folder
-from rlr_core.session.events import EXPORTING, PUSHING, SAVING, Exported, Pushed
+from rlr_core.session.events import EXPORTING, GATHERING, PUSHING, SAVING, Pushed
 from rlr_core.session.files import explained, move_whole, writable
 from rlr_core.session.records import ExportRecord
 from rlr_core.session.worker import Job
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from rlr_core.studio import Session, Studio
 
 ARCHIVE_SUFFIX = ".rlr.zip"
+# How a file of what was said is called, by its kind.
+SAID = {"taste": "taste.safetensors", "parquet": "answers.parquet", "win_lose": "win-lose.zip"}
 
 
 class Exports:
@@ -37,6 +40,11 @@ class Exports:
     def file(self, record: ExportRecord) -> Path:
         """Where an export's file is."""
         return self._store.export_path(record.content)
+
+    def last_address(self) -> str:
+        """Where the last push went, empty before the first."""
+        last = self._store.last_event(self._session.id, "pushed")
+        return last.payload["address"] if last else ""
 
     # The LoRA
 
@@ -57,7 +65,6 @@ class Exports:
                     self._store.add_export(self._session.id, round_id, kind, name, about, path)
                     for kind, (path, name, about) in files.items()
                 ]
-            self._store.report(self._session.id, Exported("lora"))
             return tuple(kept)
 
         return self._studio.submit(EXPORTING, self._session.attempt(EXPORTING, work))
@@ -105,6 +112,25 @@ class Exports:
         with explained(self._store.root), TemporaryDirectory(dir=self._store.root / "exports", prefix=".") as temporary:
             yield Path(temporary)
 
+    # What was said
+
+    def said(self, kind: str) -> Job:
+        """Write what was said in the session for other tools, in the background; it becomes an export. `kind` is a key of SAID."""
+        if kind not in SAID:
+            raise RLRError(f"'{kind}' is nothing that can be written of a session: choose one of {', '.join(SAID)}.")
+
+        def work(job: Job) -> ExportRecord:
+            with self._working_folder() as folder:
+                path = folder / kind
+                with path.open("wb") as file:
+                    if kind == "taste":
+                        file.write(self._session.taste_content(job))
+                    else:
+                        (self._session.export_pick_a_pic if kind == "parquet" else self._session.export_win_lose)(file)
+                return self._store.add_export(self._session.id, None, kind, f"{self._slug()}-{SAID[kind]}", "", path)
+
+        return self._studio.submit(GATHERING, self._session.attempt(GATHERING, work))
+
     # The session
 
     def archive(self) -> Job:
@@ -114,9 +140,7 @@ class Exports:
             with self._working_folder() as folder:
                 path = folder / "session.zip"
                 write_archive(self._store, self._session.id, path, job.check)
-                kept = self._store.add_export(self._session.id, None, "archive", f"{self._slug()}-session{ARCHIVE_SUFFIX}", "", path)
-            self._store.report(self._session.id, Exported("archive"))
-            return kept
+                return self._store.add_export(self._session.id, None, "archive", f"{self._slug()}-session{ARCHIVE_SUFFIX}", "", path)
 
         return self._studio.submit(SAVING, self._session.attempt(SAVING, work))
 

@@ -9,13 +9,8 @@ Outcome = Literal["done", "budget_spent", "stopped", "failed", "drifted", "retur
 # Work outside a round, as a person reads of it.
 LOADING, DRAWING, ASKING, FITTING = "Loading the model", "Making pictures", "Preparing questions", "Learning your taste"
 SUPPLYING = "Making pictures to rate"
-BLENDING, COMPARING, EXPORTING, SAVING, PUSHING = (
-    "Blending rounds",
-    "Making pictures to compare",
-    "Exporting the LoRA",
-    "Saving the session",
-    "Pushing to the hub",
-)
+BLENDING, COMPARING = "Blending rounds", "Making pictures to compare"
+EXPORTING, GATHERING, SAVING, PUSHING = "Exporting the LoRA", "Writing your answers", "Saving the session", "Pushing to the hub"
 # What a taste is learned from, so that every word changes it: how often something was said or taken back, and ids of imported tastes.
 Heard = tuple[int, tuple[str, ...]]
 
@@ -144,31 +139,10 @@ class TasteFitted:
 
 
 @dataclass(frozen=True)
-class RoundBlended:
-    """A round was made of two others."""
-
-    round_id: str
-
-
-@dataclass(frozen=True)
 class ComparisonOpened:
     """The person turned to a comparison."""
 
     comparison_id: str
-
-
-@dataclass(frozen=True)
-class ComparisonReady:
-    """New questions of a comparison can be asked."""
-
-    comparison_id: str
-
-
-@dataclass(frozen=True)
-class Exported:
-    """A file can be taken away; `kind` as of ExportRecord."""
-
-    kind: str
 
 
 @dataclass(frozen=True)
@@ -177,6 +151,13 @@ class Pushed:
 
     round_id: str
     address: str
+
+
+@dataclass(frozen=True)
+class WorkDone:
+    """Work was done that has no event of its own; `label` is one of the labels above."""
+
+    label: str
 
 
 @dataclass(frozen=True)
@@ -198,11 +179,9 @@ Event = (
     | PairsRanked
     | PicturesReady
     | TasteFitted
-    | RoundBlended
     | ComparisonOpened
-    | ComparisonReady
-    | Exported
     | Pushed
+    | WorkDone
     | Failed
 )
 
@@ -217,11 +196,9 @@ EVENTS: dict[str, type[Event]] = {
     "pairs_ranked": PairsRanked,
     "pictures_ready": PicturesReady,
     "taste_fitted": TasteFitted,
-    "round_blended": RoundBlended,
     "comparison_opened": ComparisonOpened,
-    "comparison_ready": ComparisonReady,
-    "exported": Exported,
     "pushed": Pushed,
+    "work_done": WorkDone,
     "failed": Failed,
 }
 KINDS: dict[type[Event], str] = {event: kind for kind, event in EVENTS.items()}
@@ -232,14 +209,9 @@ CURES: dict[str, tuple[type[Event], ...]] = {
     SUPPLYING: (PicturesReady,),
     ASKING: (PairsReady,),
     FITTING: (TasteFitted,),
-    BLENDING: (RoundBlended,),
-    COMPARING: (ComparisonReady,),
-    EXPORTING: (Exported,),
-    SAVING: (Exported,),
-    PUSHING: (Pushed,),
 }
 # What tells which work fails.
-FAILURE_KINDS = frozenset({"failed"} | {KINDS[event] for events in CURES.values() for event in events})
+FAILURE_KINDS = frozenset({"failed", "work_done"} | {KINDS[event] for events in CURES.values() for event in events})
 
 
 def to_payload(event: Event) -> tuple[str, dict[str, Any]]:
@@ -260,5 +232,9 @@ def standing_failures(events: Iterable[Event]) -> dict[str, str]:
         if isinstance(event, Failed):
             standing[event.label] = event.sentence
         else:
-            standing = {label: sentence for label, sentence in standing.items() if not isinstance(event, CURES.get(label, ()))}
+            standing = {label: sentence for label, sentence in standing.items() if not _cures(event, label)}
     return standing
+
+
+def _cures(event: Event, label: str) -> bool:
+    return event.label == label if isinstance(event, WorkDone) else isinstance(event, CURES.get(label, ()))

@@ -18,6 +18,9 @@ EXAMPLES = {
     "pairs_ranked": events.PairsRanked(("q", "p")),
     "pictures_ready": events.PicturesReady("r", "before", ("i", "j")),
     "taste_fitted": events.TasteFitted(20, 3, None),
+    "comparison_opened": events.ComparisonOpened("c"),
+    "pushed": events.Pushed("r", "https://huggingface.co/someone/taste"),
+    "work_done": events.WorkDone("Saving the session"),
     "failed": events.Failed("Pictures", "The disk is full."),
 }
 
@@ -74,6 +77,8 @@ FAILED_PAIRS, FAILED_TASTE = events.Failed(events.ASKING, "No model."), events.F
         ([FAILED_PAIRS, EXAMPLES["pairs_ready"]], {}),
         ([EXAMPLES["pairs_ready"], FAILED_PAIRS], {events.ASKING: "No model."}),
         ([FAILED_PAIRS, FAILED_TASTE, EXAMPLES["taste_fitted"]], {events.ASKING: "No model."}),
+        ([events.Failed(events.SAVING, "No disk."), events.WorkDone(events.EXPORTING)], {events.SAVING: "No disk."}),
+        ([events.Failed(events.SAVING, "No disk."), events.WorkDone(events.SAVING)], {}),
         ([events.Failed(events.LOADING, "No model."), EXAMPLES["pairs_ready"]], {}),
     ],
 )
