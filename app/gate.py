@@ -83,6 +83,7 @@ WAYS = (
     _way("POST", r"/gradio_api/upload", "files"),
     _way("GET HEAD", r"/gradio_api/file=.+"),
     _way("GET", r"/picture/[^/]+"),
+    _way("GET HEAD", r"/export/[^/]+"),
 )
 UNSAFE_PATH = re.compile(r"[\x00-\x1f\x7f]|(^|/)\.\.(/|$)")
 

@@ -1,4 +1,4 @@
-"""The server: where it listens, how it looks, and the one route by which pictures leave the workspace."""
+"""The server: where it listens, how it looks, and the two routes by which anything leaves the workspace."""
 
 import os
 import re
@@ -16,13 +16,15 @@ from app.live import STATIC
 from app.page import build
 from app.theme import theme
 from rlr_core.errors import RLRError
-from rlr_core.session.uploads import MAX_UPLOAD_BYTES
 from rlr_core.studio import Studio
 
-PICTURE_NAME = re.compile(r"[0-9a-f]{64}")
+HASH = re.compile(r"[0-9a-f]{64}")
 FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 # Tokens of pages remembered, and events that may wait: more than any number of tabs has.
 MOST_PAGES, MOST_EVENTS = 1000, 500
+# A session's archive may be large; pictures have a limit of their own. Less than the gate lets through, so that Gradio itself refuses what
+# is larger, and removes what it had of it.
+MAX_FILE_BYTES = 200 * 2**20
 UPLOADS_VARIABLE = "GRADIO_TEMP_DIR"
 
 
@@ -33,7 +35,7 @@ def picture_route(studio: Studio) -> Route:
         image_id = request.path_params["name"].removesuffix(".png")
         if not is_signed_in(request):
             return PlainTextResponse("Sign in first.", status_code=401)
-        if not PICTURE_NAME.fullmatch(image_id):
+        if not HASH.fullmatch(image_id):
             return PlainTextResponse("A picture is asked for by the 64 hexadecimal digits of its hash.", status_code=404)
         try:
             return FileResponse(studio.picture(image_id), media_type="image/png", headers=FOR_EVER)
@@ -41,6 +43,24 @@ def picture_route(studio: Studio) -> Route:
             return PlainTextResponse(str(problem), status_code=404)
 
     return Route("/picture/{name}", picture)
+
+
+def export_route(studio: Studio) -> Route:
+    """/export/<hash>: an exported file by its content hash, as a download under the name that the studio gave it."""
+
+    def export(request: Request) -> Response:
+        content = request.path_params["content"]
+        if not is_signed_in(request):
+            return PlainTextResponse("Sign in first.", status_code=401)
+        if not HASH.fullmatch(content):
+            return PlainTextResponse("An export is asked for by the 64 hexadecimal digits of its hash.", status_code=404)
+        try:
+            path, name = studio.export_file(content)
+        except RLRError as problem:
+            return PlainTextResponse(str(problem), status_code=404)
+        return FileResponse(path, media_type="application/octet-stream", headers=FOR_EVER, filename=name)
+
+    return Route("/export/{content}", export)
 
 
 def is_signed_in(request: Request) -> bool:
@@ -56,8 +76,8 @@ def local_rules(host: str, auth: tuple[str, str] | None, uploads_folder: Path) -
 
 
 def app_kwargs(studio: Studio, rules: Rules) -> dict[str, Any]:
-    """What Gradio's application is made with: the pictures' route behind it, the gate before it."""
-    return {"routes": [picture_route(studio)], "middleware": [Middleware(Gate, rules=rules)]}
+    """What Gradio's application is made with: the two routes behind it, the gate before it."""
+    return {"routes": [picture_route(studio), export_route(studio)], "middleware": [Middleware(Gate, rules=rules)]}
 
 
 def serve(studio: Studio, host: str, port: int, auth: tuple[str, str] | None, uploads_folder: Path) -> gr.Blocks:
@@ -89,7 +109,7 @@ def serve(studio: Studio, host: str, port: int, auth: tuple[str, str] | None, up
             ssr_mode=False,
             pwa=False,
             mcp_server=False,
-            max_file_size=MAX_UPLOAD_BYTES,
+            max_file_size=MAX_FILE_BYTES,
             show_error=False,
         )
     except OSError as problem:

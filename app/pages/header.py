@@ -1,18 +1,32 @@
-"""The header above all pages: the four steps and the news."""
+"""The header above all pages: the steps and the news."""
 
 from app.live import Live
+from app.pages import learn
 from app.views import header
 from app.views.header import Step
 from app.views.markup import count
 from app.views.models import short_name
-from app.views.rounds import LIVE, WORDS
+from app.views.rounds import WORDS
 from rlr_core.pipelines.catalogue import BASE_MODELS
-from rlr_core.session.events import ASKING, DRAWING, FITTING, LOADING, SUPPLYING
+from rlr_core.proof import Proof
+from rlr_core.session.events import ASKING, BLENDING, COMPARING, DRAWING, EXPORTING, FITTING, GATHERING, LOADING, PUSHING, SAVING, SUPPLYING
 from rlr_core.session.records import RoundRecord
 from rlr_core.studio import Session, Studio
 
 # Where it is said why work failed.
-PAGES = {LOADING: "model", DRAWING: "model", ASKING: "rate", SUPPLYING: "rate", FITTING: "rate"}
+PAGES = {
+    LOADING: "model",
+    DRAWING: "model",
+    ASKING: "rate",
+    SUPPLYING: "rate",
+    FITTING: "rate",
+    COMPARING: "prove",
+    BLENDING: "history",
+    EXPORTING: "export",
+    GATHERING: "export",
+    SAVING: "export",
+    PUSHING: "export",
+}
 
 
 def build(live: Live) -> None:
@@ -27,26 +41,31 @@ def view(studio: Studio, session: Session) -> str:
 
 def news(studio: Studio, session: Session) -> str:
     """What is being done, else what failed, else that all is well."""
-    job, failures, latest = studio.job(), session.failures(), session.rounds()[-1]
+    job, failures, latest = studio.job(), session.failures(), learn.latest_round(session)
     if job is not None and job.state in header.BUSY:
         return header.news(job.state, job.label)
     if failures:
         label = next(iter(failures))
         return header.trouble(PAGES[label], label)
-    return header.trouble("learn", f"Round {latest.number}") if latest.status == "failed" else header.news("", "")
+    if latest is not None and latest.status == "failed":
+        return header.trouble("learn", f"Round {latest.number}")
+    return header.news("", "")
 
 
 def steps(session: Session) -> list[Step]:
     """How far the session is, step by step."""
-    answers, ratings, latest, current = session.num_answers(), session.num_ratings(), session.rounds()[-1], session.current_round()
-    has_pictures, is_learning = bool(session.previews(1)), latest.status in LIVE
-    waits = latest.status == "drifted"
-    has_ended = latest.number > 0 and not is_learning and latest.status != "failed"
+    answers, ratings = session.num_answers(), session.num_ratings()
+    latest, current = learn.latest_round(session), session.current_round()
+    proof, files = session.current_proof(), len(session.exports.records())
+    is_waiting = latest is not None and (latest.is_live or latest.status == "drifted")
+    has_ended = latest is not None and not latest.is_live and latest.status != "failed"
     return [
-        Step("model", "Model", short_name(session.record.base_model, BASE_MODELS), "done" if has_pictures else ""),
+        Step("model", "Model", short_name(session.record.base_model, BASE_MODELS), "done" if session.previews(1) else ""),
         Step("rate", "Rate", _rate_note(answers, ratings), "done" if answers or ratings else ""),
-        Step("learn", "Learn", _learn_note(latest), "waiting" if is_learning or waits else "done" if has_ended else ""),
-        Step("decide", "Keep or undo", _decide_note(current), "waiting" if has_ended and latest.id == current.id else ""),
+        Step("learn", "Learn", _learn_note(latest), "waiting" if is_waiting else "done" if has_ended else ""),
+        Step("prove", "Prove", _prove_note(proof), "done" if proof is not None and proof.is_complete else "waiting" if has_ended else ""),
+        Step("history", "History", f"Round {current.number} in use" if current.number else "Base model in use"),
+        Step("export", "Export", count(files, "file") if files else "Nothing made yet", "done" if files else ""),
     ]
 
 
@@ -55,9 +74,13 @@ def _rate_note(answers: int, ratings: int) -> str:
     return ", ".join(said) or count(0, "answer")
 
 
-def _learn_note(latest: RoundRecord) -> str:
-    return f"Round {latest.number}: {WORDS[latest.status]}" if latest.number else "No round yet"
+def _learn_note(latest: RoundRecord | None) -> str:
+    return f"Round {latest.number}: {WORDS[latest.status]}" if latest else "No round yet"
 
 
-def _decide_note(current: RoundRecord) -> str:
-    return f"Round {current.number} in use" if current.number else "Base model in use"
+def _prove_note(proof: Proof | None) -> str:
+    if proof is None:
+        return "Not compared yet"
+    if not proof.is_complete:
+        return f"{len(proof.answered())} of {proof.record.num_planned} answered"
+    return proof.verdict().conclusion.capitalize()

@@ -133,9 +133,8 @@ def command(session: Session, data: dict[str, str]) -> None:
 
 
 def latest_round(session: Session) -> RoundRecord | None:
-    """The last round begun, None before the first."""
-    latest = session.rounds()[-1]
-    return latest if latest.number else None
+    """The last round of learning that was begun, None before the first."""
+    return next((each for each in reversed(session.rounds()) if each.is_learned), None)
 
 
 def progress(studio: Studio, session: Session) -> str:
@@ -149,4 +148,4 @@ def progress(studio: Studio, session: Session) -> str:
 def before_after(studio: Studio, session: Session) -> str:
     """What the latest round changed so far."""
     latest = latest_round(session)
-    return rounds.live_strip(session.strip(latest.id), latest.status in rounds.LIVE) if latest else ""
+    return rounds.live_strip(session.strip(latest.id), latest.is_live) if latest else ""

@@ -1,6 +1,6 @@
-// Which page is open follows from the address (#model, #rate, #learn, #decide), so a reload, a bookmark and the back button all work.
+// Which page is open follows from the address (#model, #rate and so on), so a reload, a bookmark and the back button all work.
 (() => {
-  const pages = ["model", "rate", "learn", "decide"];
+  const pages = ["model", "rate", "learn", "prove", "history", "export"];
   const page = () => (pages.includes(location.hash.slice(1)) ? location.hash.slice(1) : "model");
 
   const mark = () => {

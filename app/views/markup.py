@@ -1,6 +1,6 @@
 """The pieces of HTML that several views share."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 
@@ -72,3 +72,39 @@ def size(num_bytes: int) -> str:
     if num_bytes < 1_000_000_000:
         return f"{max(1, round(num_bytes / 1e6))} MB"
     return f"{num_bytes / 1e9:.1f} GB"
+
+
+def select(name: str, label: str, options: Sequence[tuple[str, str]], chosen: str, key: str) -> str:
+    """A list to choose from: (value, words) of each option; `key` tells it from others of the page."""
+    written = items(
+        f'<option value="{escape(value)}"{" selected" if value == chosen else ""}>{escape(words)}</option>' for value, words in options
+    )
+    return _field(label, key, f'<select id="{escape(key)}" name="{name}">{written}</select>')
+
+
+def text_field(name: str, label: str, key: str, value: str = "", kind: str = "text", hint: str = "") -> str:
+    """One line to write, or "password" as `kind` for what nobody should see."""
+    extra = ' autocomplete="off" spellcheck="false"'
+    return _field(
+        label, key, f'<input id="{escape(key)}" name="{name}" type="{kind}" value="{escape(value)}" placeholder="{escape(hint)}"{extra}>'
+    )
+
+
+def text_area(name: str, label: str, key: str, value: str) -> str:
+    """Several lines to write."""
+    return _field(label, key, f'<textarea id="{escape(key)}" name="{name}" rows="2">{escape(value)}</textarea>')
+
+
+def slider(name: str, label: str, key: str, value: int) -> str:
+    """A whole number from 0 to 100, chosen by its place."""
+    return _field(label, key, f'<input id="{escape(key)}" name="{name}" type="range" min="0" max="100" step="5" value="{value}">')
+
+
+def checkbox(name: str, label: str, key: str, is_on: bool) -> str:
+    """Yes or no."""
+    on = " checked" if is_on else ""
+    return f'<label class="check" for="{escape(key)}"><input id="{escape(key)}" name="{name}" type="checkbox"{on}>{escape(label)}</label>'
+
+
+def _field(label: str, key: str, control: str) -> str:
+    return f'<div class="field"><label for="{escape(key)}">{escape(label)}</label>{control}</div>'

@@ -8,7 +8,6 @@ from app.views.markup import command, count, duration, empty, items, link, missi
 from rlr_core.session.records import RoundRecord
 from rlr_core.studio import RoundProgress, StripRow
 
-LIVE = ("queued", "running")
 UNFINISHED = ("interrupted", "stopped", "failed")
 FINISHED = ("done", "budget_spent", "returned")
 WORDS = {
@@ -44,7 +43,7 @@ def progress(round_: RoundRecord | None, progress: RoundProgress | None, is_paus
     if round_ is None or progress is None:
         return empty("No round yet. Choose how bold it may be and press “Start learning”; it takes a minute or two.")
     done = f"{progress.update} of {count(progress.num_updates, 'update')}"
-    left = f" · about {duration(progress.seconds_left)} left" if progress.seconds_left is not None and round_.status in LIVE else ""
+    left = f" · about {duration(progress.seconds_left)} left" if progress.seconds_left is not None and round_.is_live else ""
     head = (
         f'<div class="head"><h3>Round {round_.number} {status_tag(round_, is_paused)}</h3>'
         f'<div class="buttons">{_round_buttons(round_, is_paused)}</div></div>'
@@ -85,12 +84,12 @@ def _figures(progress: RoundProgress) -> list[tuple[str, str]]:
 
 
 def _round_buttons(round_: RoundRecord, is_paused: bool) -> str:
-    if round_.status in LIVE:
+    if round_.is_live:
         pause = command("go_on", "Go on") if is_paused else command("pause", "Pause")
         return pause + command("stop", "Stop")
     if round_.status in UNFINISHED:
-        return _resume(round_) + link("decide", "Keep or undo")
-    return link("decide", "Keep or undo", "button strong")
+        return _resume(round_) + link("prove", "Keep or undo")
+    return link("prove", "Keep or undo", "button strong")
 
 
 def _resume(round_: RoundRecord) -> str:
@@ -126,23 +125,24 @@ def live_strip(rows: Sequence[StripRow], is_live: bool) -> str:
     return f'<section class="panel"><h3>Before and after</h3><p class="quiet small">{note}</p>{pictures}</section>'
 
 
-def verdict(round_: RoundRecord | None, current: RoundRecord, rows: Sequence[StripRow], sentence: str) -> str:
-    """What the latest round changed, and the two buttons that decide about it."""
+def verdict(round_: RoundRecord | None, current: RoundRecord, rows: Sequence[StripRow], sentence: str, is_folded: bool = False) -> str:
+    """What the latest round changed, and the two buttons that decide about it; folded away, it gives nothing away."""
     if round_ is None:
         return empty("Nothing to decide yet: the first round has not been learned.", link("learn", "Learn a round", "button strong"))
-    if round_.status in LIVE:
+    if round_.is_live:
         return empty(f"Round {round_.number} is still learning.", link("learn", "Watch it", "button strong"))
     title = f'<h3>Round {round_.number} <span class="quiet">against</span> what was before {status_tag(round_)}</h3>'
-    return (
-        f'<section class="panel verdict">{title}<p>{escape(sentence)}</p>{strip(rows, False, "strip large")}'
-        f'<div class="buttons">{_decision(round_, current)}</div></section>'
-    )
+    body = f'<p>{escape(sentence)}</p>{strip(rows, False, "strip large")}<div class="buttons">{_decision(round_, current)}</div>'
+    if is_folded:
+        summary = f"<summary>{escape(name(round_))} before and after</summary>"
+        return f'<details class="panel folded" id="first-look">{summary}<div class="verdict">{body}</div></details>'
+    return f'<section class="panel verdict">{title}{body}</section>'
 
 
 def _decision(round_: RoundRecord, current: RoundRecord) -> str:
     if current.id == round_.id:
         return link("rate", "Keep it and rate on", "button strong") + command("undo", "Undo round")
-    in_use = f'<p class="quiet">{escape(_name(current))} is in use now.</p>'
+    in_use = f'<p class="quiet">{escape(name(current))} is in use now.</p>'
     if round_.status == "drifted":
         return drift.decision(round_) + command("checkout", "Use it as it is", {"round": round_.id}) + in_use
     if round_.status in UNFINISHED:
@@ -150,37 +150,11 @@ def _decision(round_: RoundRecord, current: RoundRecord) -> str:
     return command("checkout", f"Bring round {round_.number} back", {"round": round_.id}, "button strong") + in_use
 
 
-def _name(round_: RoundRecord) -> str:
+def name(round_: RoundRecord) -> str:
+    """What a person calls a round."""
     return f"Round {round_.number}" if round_.number else "The base model"
 
 
-def history(rounds: Sequence[RoundRecord], current: RoundRecord) -> str:
-    """All rounds, the latest first; each that can be used has a button for it."""
-    if len(rounds) < 2:
-        return ""
-    numbers = {each.id: each.number for each in rounds}
-    rows = items(_row(each, current, numbers) for each in reversed(rounds))
-    return f'<section class="panel"><h3>All rounds</h3><ol class="rounds">{rows}</ol></section>'
-
-
-def _row(round_: RoundRecord, current: RoundRecord, numbers: dict[str, int]) -> str:
-    is_current = round_.id == current.id
-    origin = "the model as it came" if round_.parent_id is None else f"from {_origin(numbers.get(round_.parent_id, 0))}"
-    tag = status_tag(round_) if round_.number else ""
-    return (
-        f'<li class="{"current" if is_current else ""}"><span class="number" aria-hidden="true">{round_.number}</span>'
-        f'<span>{escape(_name(round_))} {tag}<br><span class="quiet small">{escape(origin)}</span></span>'
-        f"{_row_action(round_, is_current)}</li>"
-    )
-
-
-def _row_action(round_: RoundRecord, is_current: bool) -> str:
-    if is_current:
-        return '<span class="tag live">in use</span>'
-    if round_.status not in LIVE:
-        return command("checkout", "Use this", {"round": round_.id}, spoken=f"Use {_name(round_)}")
-    return "<span></span>"
-
-
-def _origin(number: int) -> str:
-    return f"round {number}" if number else "the base model"
+def small_name(round_: RoundRecord) -> str:
+    """The same within a sentence."""
+    return name(round_)[0].lower() + name(round_)[1:]

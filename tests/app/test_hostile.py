@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from app.server import MAX_FILE_BYTES
 from rlr_core.config import SamplerConfig
 from rlr_core.session.records import PairRecord
 from rlr_core.studio import Studio
@@ -194,10 +195,12 @@ def test_of_hostile_uploads_only_pixels_are_kept(server: Server):
 
 
 def test_uploads_that_nobody_takes_in_stay_within_bounds(server: Server):
-    """Of two files of 24 MB, more than a picture may have, none is kept."""
+    """Of two files that are larger than anything may be, none is kept."""
     uploads = next((server.root / "temporary").glob("rlr-studio-uploads-*"))
     before = sum(path.stat().st_size for path in uploads.rglob("*") if path.is_file())
     for _ in range(2):
-        status, answer = server.raw(hostile.request("POST", "/gradio_api/upload", hostile.form("x.png", bytes(24 * 2**20)), FORM))
+        status, answer = server.raw(
+            hostile.request("POST", "/gradio_api/upload", hostile.form("x.png", bytes(MAX_FILE_BYTES + 2**20)), FORM)
+        )
         assert status == 413 and complaint(status, answer) == ""
     assert sum(path.stat().st_size for path in uploads.rglob("*") if path.is_file()) == before

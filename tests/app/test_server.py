@@ -6,7 +6,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from app.page import build
-from app.server import address, picture_route
+from app.server import address, export_route, picture_route
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def page(studio):
 
 @pytest.fixture
 def client(studio, page):
-    return TestClient(App.create_app(page, app_kwargs={"routes": [picture_route(studio)]}))
+    return TestClient(App.create_app(page, app_kwargs={"routes": [picture_route(studio), export_route(studio)]}))
 
 
 def test_a_picture_is_served_by_its_hash(studio, client):
@@ -40,11 +40,36 @@ def test_the_workspace_is_not_served_as_files(studio, client):
 
 def test_pictures_need_the_password_that_the_page_needs(studio, page):
     page.auth, page.auth_message = [("ada", "secret")], None
-    client = TestClient(App.create_app(page, app_kwargs={"routes": [picture_route(studio)]}))
+    client = TestClient(App.create_app(page, app_kwargs={"routes": [picture_route(studio), export_route(studio)]}))
     image = studio.store.put_image(Image.new("RGB", (4, 4), "red"))
     assert client.get(f"/picture/{image.id}.png").status_code == 401
     assert client.post("/login", data={"username": "ada", "password": "secret"}).status_code == 200
     assert client.get(f"/picture/{image.id}.png").status_code == 200
+
+
+@pytest.fixture
+def exported(studio, session):
+    file = studio.store.root / "file"
+    file.write_bytes(b"tensors")
+    return studio.store.add_export(session.id, None, "archive", "emoji-session.rlr.zip", "", file)
+
+
+def test_an_export_is_downloaded_by_its_hash_under_the_studios_name(client, exported):
+    answer = client.get(f"/export/{exported.content}")
+    assert (answer.status_code, answer.content) == (200, b"tensors")
+    assert answer.headers["content-disposition"] == 'attachment; filename="emoji-session.rlr.zip"'
+    assert answer.headers["content-type"] == "application/octet-stream" and answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("name", ["0" * 64, "x", "..%2Fstudio.db", "%2e%2e%2fstudio.db", "A" * 64, "0" * 63])
+def test_nothing_else_is_an_export(client, exported, name):
+    assert client.get(f"/export/{name}").status_code == 404
+
+
+def test_exports_need_the_password_that_the_page_needs(studio, page, exported):
+    page.auth, page.auth_message = [("ada", "secret")], None
+    client = TestClient(App.create_app(page, app_kwargs={"routes": [export_route(studio)]}))
+    assert client.get(f"/export/{exported.content}").status_code == 401
 
 
 def test_no_handler_is_public(page):

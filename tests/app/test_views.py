@@ -5,12 +5,13 @@ from html.parser import HTMLParser
 
 import pytest
 
-from app.views import charts, drift, header, markup, models, rating, rounds, taste
+from app.views import charts, drift, exports, header, history, markup, models, proof, rating, rounds, taste
 from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig
 from rlr_core.drift import Drift, read
 from rlr_core.pipelines.catalogue import BASE_MODELS
-from rlr_core.session.records import PairRecord, RoundRecord, SampleRecord, SessionRecord, UploadRecord
+from rlr_core.session.records import BlindPair, ExportRecord, PairRecord, RoundRecord, SampleRecord, SessionRecord, UploadRecord
 from rlr_core.studio import Picture, RoundProgress, StripRow
+from rlr_core.verdict import Verdict
 from tests.app.conftest import HOSTILE
 
 IMAGE = "ab" * 32
@@ -79,6 +80,19 @@ def session_record(**changes):
     return replace(SessionRecord("s1", "emoji", AdapterConfig(), SamplerConfig(), ("a cat",), 0, "r0", 0.0), **changes)
 
 
+def blind(number, winner="later", **changes):
+    """An answered question; the later round is on the left of even ones."""
+    is_left = number % 2 == 0
+    choice = "tie" if winner == "tie" else ("a" if (winner == "later") == is_left else "b")
+    return replace(
+        BlindPair("c", number, "a cat", number, IMAGE, "cd" * 32, is_later_left=is_left, id=f"q{number}", choice=choice), **changes
+    )
+
+
+def export(**changes):
+    return replace(ExportRecord("s", "r1", "kohya", "lora.safetensors", "ef" * 32, 3_100_000, "Nothing differs."), **changes)
+
+
 def hostile_views():
     """Every view, fed with text that wants to be markup wherever text goes in."""
     sample = SampleRecord("s", "r", "preview", HOSTILE, 0, HOSTILE)
@@ -104,7 +118,17 @@ def hostile_views():
         "gauges": drift.gauges(DRIFT),
         "strip": rounds.live_strip([StripRow(HOSTILE, 1, HOSTILE, HOSTILE)], is_live=True),
         "verdict": rounds.verdict(replace(FIRST, id=HOSTILE), BASE, STRIP, HOSTILE),
-        "history": rounds.history([BASE, replace(FIRST, id=HOSTILE)], BASE),
+        "history": history.tree(
+            [BASE, replace(FIRST, id=HOSTILE, note=HOSTILE)], BASE, {HOSTILE: (HOSTILE,)}, {HOSTILE: HOSTILE}, failure=HOSTILE
+        ),
+        "chooser": proof.chooser([replace(BASE, id=HOSTILE), replace(FIRST, id="r1")], HOSTILE, "r1", HOSTILE),
+        "outcome": proof.outcome(Verdict(1, 0, 0), replace(BASE, id=HOSTILE), replace(FIRST, id=HOSTILE), [blind(0, prompt=HOSTILE)], "r9"),
+        "lora": exports.lora(
+            [BASE, replace(FIRST, id=HOSTILE)], HOSTILE, [export(name=HOSTILE, about=HOSTILE, round_id=HOSTILE)], False, HOSTILE
+        ),
+        "said": exports.said([export(kind="taste", name=HOSTILE)], False, False, HOSTILE),
+        "saved": exports.session([export(kind="archive", name=HOSTILE)], False, HOSTILE),
+        "hub": exports.hub([BASE, replace(FIRST, id=HOSTILE)], HOSTILE, False, f"http://x/{HOSTILE}", HOSTILE),
         "lead": markup.lead(HOSTILE, HOSTILE),
         "empty": markup.empty(HOSTILE),
         "figures": charts.figures([(HOSTILE, HOSTILE)]),
@@ -300,10 +324,170 @@ def test_a_picture_of_the_strip_comes_only_while_the_round_lives(is_live, words)
     assert [attributes["aria-label"] for attributes in page.all("span") if "aria-label" in attributes] == [words]
 
 
-def test_the_history_offers_every_round_but_the_one_in_use():
-    page = Page(rounds.history([BASE, FIRST], FIRST))
-    assert [attributes["data-round"] for attributes in page.all("button")] == ["r0"]
-    assert rounds.history([BASE], BASE) == ""
+def grown(*parents):
+    """Rounds 1, 2, … with these numbers as parents, after the base model."""
+    return [BASE, *(replace(FIRST, id=f"r{number}", number=number, parent_id=f"r{parent}") for number, parent in enumerate(parents, 1))]
+
+
+def drawn(rounds_, current):
+    """Number, lane, the lane it came from, and the lanes with a line beside it, of each row."""
+    return [(each.round.number, each.lane, each.comes_from, set(each.lines)) for each in history.arranged(rounds_, rounds_[current])]
+
+
+def test_a_line_of_rounds_stays_in_its_lane():
+    assert drawn(grown(0, 1, 2), 3) == [(0, 0, None, {0}), (1, 0, 0, {0}), (2, 0, 0, {0}), (3, 0, 0, set())]
+
+
+@pytest.mark.parametrize(
+    ("current", "expected"),
+    [
+        (4, [(0, 0, None, {0}), (1, 0, 0, {0}), (2, 1, 0, {0, 1}), (3, 1, 1, {0}), (4, 0, 0, set())]),
+        (3, [(0, 0, None, {0}), (1, 0, 0, {0}), (4, 1, 0, {0}), (2, 0, 0, {0}), (3, 0, 0, set())]),
+        (0, [(0, 0, None, {0}), (1, 0, 0, {0}), (2, 1, 0, {0, 1}), (3, 1, 1, {0}), (4, 0, 0, set())]),
+    ],
+)
+def test_branches_stand_beside_the_way_to_the_round_in_use(current, expected):
+    """0 - 1 - 2 - 3, and 4 from 1."""
+    assert drawn(grown(0, 1, 2, 1), current) == expected
+
+
+def test_every_round_hangs_on_a_line():
+    nodes = history.arranged(grown(0, 1, 1, 0, 4, 2, 6, 3), BASE)
+    for before, node in zip(nodes, nodes[1:], strict=False):
+        assert node.comes_from in before.lines
+
+
+def test_many_branches_do_not_run_off_the_page():
+    fan = grown(0, 0, 1, 1, 3, 3, 5, 5, 7, 7, 9, 9)
+    nodes = history.arranged(fan, BASE)
+    assert len(nodes) == len(fan) and max(node.lane for node in nodes) == history.MOST_LANES
+
+
+def tree(rounds_, current, thumbnails=None):
+    return Page(history.tree(rounds_, current, thumbnails or {}, {}, None))
+
+
+def test_the_tree_offers_what_each_round_allows():
+    rounds_ = grown(0, 1, 1)
+    page = tree(rounds_, rounds_[2], {"r1": (IMAGE, IMAGE)})
+    offered = {}
+    for button in page.all("button"):
+        offered.setdefault(button.get("data-round") or button.get("data-later") or "", []).append(button["data-command"])
+    assert offered[""] == ["undo"]
+    assert sorted(offered["r0"]) == ["blend", "checkout", "compare", "note"]
+    assert sorted(offered["r1"]) == ["blend", "checkout", "compare", "note"]
+    assert sorted(offered["r2"]) == ["blend", "note"]
+    assert sorted(offered["r3"]) == ["blend", "checkout", "compare", "delete", "note"]
+    assert "It is in use: go back to another round to delete it." in page.text
+    assert "Other rounds were made from it (2, 3): delete those first." in page.text
+    assert "The base model cannot be deleted." in page.text
+    assert len(page.all("img")) == 2
+
+
+def test_a_live_round_can_only_be_watched_and_written_of():
+    rounds_ = [BASE, replace(FIRST, status="running")]
+    page = tree(rounds_, BASE)
+    assert sorted(button["data-command"] for button in page.all("button") if button.get("data-round") == "r1") == ["note"]
+    assert "#learn" in [link["href"] for link in page.all("a")]
+
+
+def test_a_blend_says_what_it_is_made_of_even_when_that_is_gone():
+    rounds_ = grown(0, 0)
+    mixed = replace(FIRST, id="r3", number=3, parent_id="r1", config=None, blended_with="r2", blend_share=0.25, blend_error=0.1)
+    assert (
+        history.origin(mixed, [*rounds_, mixed])
+        == "A blend: 75% of round 1, 25% of round 2. 10% of the mixture did not fit into the adapter."
+    )
+    assert "25% of a round that was deleted" in history.origin(mixed, [rounds_[0], rounds_[1], mixed])
+    assert "did not fit" not in history.origin(replace(mixed, blend_error=0.001), rounds_)
+
+
+def test_the_fields_of_the_tree_have_labels():
+    page = tree(grown(0), BASE)
+    labelled = {label["for"] for label in page.all("label")}
+    fields = [each["id"] for tag in ("select", "textarea", "input") for each in page.all(tag)]
+    assert fields and set(fields) <= labelled and len(set(fields)) == len(fields)
+
+
+def test_two_rounds_are_needed_to_compare():
+    assert proof.chooser([BASE], "r0", "r0", None) == ""
+    assert proof.chooser([BASE, replace(FIRST, status="running")], "r0", "r1", None) == ""
+    page = Page(proof.chooser([BASE, FIRST], "r0", "r1", None))
+    assert [option["value"] for option in page.all("option") if "selected" in option] == ["r0", "r1"]
+    assert page.commands() == ["compare"]
+
+
+def outcome(wins, losses, ties, in_use="r1"):
+    winners = ["later"] * wins + ["earlier"] * losses + ["tie"] * ties
+    pairs = [blind(number, winner) for number, winner in enumerate(winners)]
+    return Page(proof.outcome(Verdict(wins, losses, ties), BASE, FIRST, pairs, in_use))
+
+
+def test_the_verdict_says_better_and_what_to_do():
+    page = outcome(14, 2, 0)
+    assert "Better" in page.text and "You picked round 1's picture in 14 of 16 pairs." in page.text
+    assert "win rate of 88%; the true one lies between 64% and 97%" in page.text
+    assert page.all("a")[0]["href"] == "#rate" and page.commands() == ["more"]
+    assert outcome(14, 2, 0, in_use="r0").commands() == ["checkout", "more"]
+
+
+def test_the_verdict_says_worse_and_offers_to_go_back():
+    page = outcome(2, 14, 0)
+    assert "Worse" in page.text and page.commands() == ["checkout", "more"]
+    assert page.all("button")[0]["data-round"] == "r0"
+    assert outcome(2, 14, 0, in_use="r0").commands() == ["more"]
+
+
+def test_no_difference_yet_says_how_many_answers_would_tell():
+    page = outcome(10, 5, 1)
+    assert "No difference yet" in page.text and "1 tie" in page.text
+    assert f"{Verdict(10, 5, 1).num_needed} more answers like these would tell." in page.text
+    assert "So far neither is ahead." in outcome(8, 8, 0).text
+
+
+def test_the_interval_is_drawn_to_scale():
+    html = proof.outcome(Verdict(12, 4, 0), BASE, FIRST, [], "r1")
+    low, high = (100 * each for each in Verdict(12, 4, 0).interval)
+    assert f"left:{low:.1f}%;width:{high - low:.1f}%" in html and "left:75.0%" in html
+    assert "95 % interval from 51 % to 90 %" in Page(html).all("div")[1]["aria-label"]
+
+
+def test_every_answered_pair_can_be_put_under_the_slider():
+    page = outcome(1, 1, 1)
+    pairs = [button for button in page.all("button") if "data-later" in button]
+    assert [pair["aria-pressed"] for pair in pairs] == ["true", "false", "false"]
+    assert all((pair["data-earlier"], pair["data-later"]) == (IMAGE, "cd" * 32) for pair in pairs)
+    assert ["picked: Round 1" in pairs[0]["aria-label"], "picked: The base model" in pairs[1]["aria-label"]] == [True, True]
+    assert "equally good" in pairs[2]["aria-label"]
+    assert page.all("input")[0]["aria-label"] == "Border between The base model and Round 1"
+
+
+def test_a_lora_is_made_of_rounds_that_have_one():
+    assert "Learn a round first" in exports.lora([BASE], "r0", [], False, None)
+    page = Page(exports.lora([BASE, FIRST], "r1", [export()], False, None))
+    assert [option["value"] for option in page.all("option")] == ["r1"]
+    (download,) = page.all("a")
+    assert download["href"] == f"export/{'ef' * 32}" and download["download"] == "lora.safetensors"
+    assert "LoRA for ComfyUI and A1111, 3 MB" in page.text and "Nothing differs." in page.text
+
+
+def test_what_is_being_made_cannot_be_made_twice():
+    for html in (exports.lora([BASE, FIRST], "r1", [], True, None), exports.session([], True, None), exports.said([], False, True, None)):
+        assert Page(html).commands() == [] and "…" in html
+    assert Page(exports.hub([BASE, FIRST], "r1", True, "", None)).commands() == []
+
+
+def test_a_token_is_typed_unseen_and_never_shown_again():
+    page = Page(exports.hub([BASE, FIRST], "r1", False, "https://huggingface.co/someone/taste", None))
+    (token,) = [each for each in page.all("input") if each["name"] == "token"]
+    assert (token["type"], token["value"], token["autocomplete"]) == ("password", "", "off")
+    assert page.all("a")[0]["href"] == "https://huggingface.co/someone/taste"
+    assert not Page(exports.hub([BASE, FIRST], "r1", False, "javascript:alert(1)", None)).all("a")
+
+
+def test_what_was_said_can_be_written_once_something_was():
+    assert Page(exports.said([], True, False, None)).commands() == []
+    assert [button["data-kind"] for button in Page(exports.said([], False, False, None)).all("button")] == ["taste", "parquet", "win_lose"]
 
 
 def chart_points(html, kind):

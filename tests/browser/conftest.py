@@ -9,8 +9,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from rlr_core.config import RoundConfig, SamplerConfig
 from rlr_core.session.events import FITTING, Failed, RoundEnded
-from rlr_core.session.records import PREVIEW, PairRecord, SampleRecord, UploadRecord
-from rlr_core.studio import Studio
+from rlr_core.session.records import PREVIEW, BlindPair, PairRecord, RoundRecord, SampleRecord, UploadRecord
+from rlr_core.session.store import STATE_FILE
+from rlr_core.studio import Session, Studio
 from tests.app.conftest import HOSTILE
 from tests.browser.running import Running, chromium, free_port, start
 
@@ -58,8 +59,28 @@ def add_everything(workspace: Path) -> None:
         for purpose, image in (("before", images[0]), ("after", images[number])):
             store.add_sample(SampleRecord(record.id, round_.id, f"{purpose} {round_.id}", row.prompt, row.seed, image))
     store.report(record.id, RoundEnded(round_.id, "done", "Done: 3 updates."))
+    add_history(session, round_, images)
     store.report(record.id, Failed(FITTING, "The disk is full: free some space."))
     studio.close()
+
+
+def add_history(session: Session, round_: RoundRecord, images: list[str]) -> None:
+    """A blend, a note, a comparison with its verdict, and files to take home; made without the model."""
+    store, base = session._store, round_.parent_id
+    (store.round_folder(round_.id) / STATE_FILE).write_bytes(b"")
+    store.create_blend(round_.id, base, 0.25, 0.02, b"")
+    store.create_blend(base, round_.id, 0.5, 0.0, b"")
+    session.note_round(round_.id, f"What I think of it: {HOSTILE}")
+    proof = session.compare(base, round_.id)
+    for number in range(4):
+        pair = BlindPair(proof.id, number, PROMPTS[number], number, images[0], images[number], is_later_left=number % 2 == 0)
+        store.add_blind_pair(pair)
+        proof.answer(pair.id, "tie" if number == 3 else "a")
+    proof.finish()
+    for kind, round_id in (("diffusers", round_.id), ("kohya", round_.id), ("card", round_.id), ("grid", round_.id), ("archive", None)):
+        file = store.root / f"{kind}.part"
+        file.write_bytes(kind.encode() * 200)
+        store.add_export(session.id, round_id, kind, f"{kind}.bin", "Nothing differs." if kind == "kohya" else "", file)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from tests.browser.conftest import watched_page
 from tests.browser.running import Running
 
 # The Rate page once for every way to rate.
-PAGES = ("model", "rate pair", "rate thumb", "rate stars", "rate best", "rate order", "learn", "decide")
+PAGES = ("model", "rate pair", "rate thumb", "rate stars", "rate best", "rate order", "learn", "prove", "history", "export")
 PHONE = {"width": 390, "height": 844}
 # WCAG 2.2, 1.4.3: text against what is behind it; large text may have less.
 CONTRAST = """() => {
@@ -61,7 +61,7 @@ def open_page(page: Page, name: str) -> None:
     name, _, mode = name.partition(" ")
     page.goto(f"{page.url.split('#')[0]}#{name}")
     expect(page.locator(f"#page-{name} h2")).to_be_visible()
-    expect(page.locator(".steps a")).to_have_count(4)
+    expect(page.locator(".steps a")).to_have_count(6)
     for folded in page.locator(f"#page-{name} button.label-wrap:not(.open)").all():
         folded.click()
     if name == "model":
@@ -70,8 +70,16 @@ def open_page(page: Page, name: str) -> None:
         expect(page.locator(".uploads li")).to_have_count(2)
         page.locator(f".modes input[value={mode}]").locator("..").click()
         expect(page.locator(".question:not([data-card=''])")).to_have_attribute("data-mode", mode)
-    if name in ("learn", "decide"):
+    if name in ("learn", "prove"):
         expect(page.locator(f"#page-{name} .strip img")).to_have_count(8)
+    if name == "prove":
+        expect(page.locator("#page-prove .pair")).to_have_count(4)
+    if name == "history":
+        expect(page.locator(".tree li")).to_have_count(4)
+        for summary in page.locator(".tree summary").all():
+            summary.click()
+    if name == "export":
+        expect(page.locator(".downloads a")).to_have_count(5)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from tests.app.conftest import HOSTILE
 from tests.browser.running import start
 
 ANSWERS = [f"Arrow{way}" for way in "Left Right Up Down Left Left Right Left Right Left".split()]
-PAGES = ("model", "rate", "learn", "decide")
+PAGES = ("model", "rate", "learn", "prove", "history", "export")
 
 
 def go(page: Page, name: str) -> None:
@@ -62,14 +62,14 @@ def test_the_whole_loop(page: Page, tmp_path):
     expect_note(page, "Learn", "Round 1: done")
     expect(page.get_by_role("img", name="Reward")).to_be_visible()
 
-    go(page, "Keep or undo")
+    go(page, "Prove")
     expect(page.locator("#verdict img")).to_have_count(8)
-    expect_note(page, "Keep or undo", "Round 1 in use")
-    page.screenshot(path=tmp_path / "decide.png", full_page=True)
+    expect_note(page, "History", "Round 1 in use")
+    page.screenshot(path=tmp_path / "prove.png", full_page=True)
     page.get_by_role("button", name="Undo round").click()
-    expect_note(page, "Keep or undo", "Base model in use")
+    expect_note(page, "History", "Base model in use")
     page.get_by_role("button", name="Bring round 1 back").click()
-    expect_note(page, "Keep or undo", "Round 1 in use")
+    expect_note(page, "History", "Round 1 in use")
     expect_note(page, "Rate", "10 answers")
 
 
