@@ -134,7 +134,7 @@ def fit_speed(counts: Sequence[int], say: Callable[[str], None]) -> dict[str, ob
     """Seconds of one core for fits to many answers, made up for pictures of random features, and for ordering questions."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    num_columns = embedded_features(embedded_clip(torch.device("cpu")))(torch.ones(1, 3, 64, 64)).shape[1]
+    num_columns = embedded_features(embedded_clip(torch.device("cpu"))).num_columns
     features = torch.randn(NUM_SPEED_PICTURES, num_columns, generator=generator(0, "features"))
     say(f"one core, {num_columns} features")
     fits = []

@@ -363,19 +363,19 @@ class Engine:
     def read_pick_a_pic(self, file: IO[bytes], check: Check) -> TasteFile:
         """The taste of the answers in a parquet file of Pick-a-Pic's kind, by the embedded features; its pictures are their own standard.
 
-        Its captions are not kept, and which picture was on the left is taken to be unknown.
+        Its captions are the pictures' prompts and are not kept; which picture was on the left is taken to be unknown.
         """
-        encoder, rows = embedded_features(self._clip), dict[bytes, int]()
+        encoder, rows = embedded_features(self._clip), dict[tuple[bytes, str | None], int]()
         features: list[Tensor] = []
         evidence: list[Evidence] = []
         models: dict[str, None] = {}
         for pair in pick_a_pic.read(file):
             check()
-            names = [sha256(b"%d %b" % (image.width, image.tobytes())).digest() for image in pair.images]
+            names = [(sha256(b"%d %b" % (image.width, image.tobytes())).digest(), pair.prompt) for image in pair.images]
             for name, image in zip(names, pair.images, strict=True):
                 if name not in rows:
                     rows[name] = len(rows)
-                    features.append(self._looked_at(encoder, image))
+                    features.append(self._looked_at(encoder, image, pair.prompt))
             a, b = (rows[name] for name in names)
             evidence.append(Answer(a, b, pair.outcome, rater=pair.rater))
             models[pair.model] = None
@@ -415,18 +415,23 @@ class Engine:
 
     @torch.no_grad()
     def encode(self, session: SessionRecord, image_ids: Sequence[str]) -> Tensor:
-        """The features of stored pictures, shape (n, F); each picture is looked at once, since its id is its content's."""
-        encoder, key = self.features(session), _features_key(session)
-        for each in image_ids:
-            if (key, each) not in self._encoded:
-                self._encoded[key, each] = self._looked_at(encoder, self._store.open_image(each))
-        rows = [self._encoded[key, each] for each in image_ids]
-        return torch.cat(rows) if rows else encoder(torch.ones(1, 3, 8, 8, device=self._device))[:0].cpu()
+        """The features of the session's pictures, shape (n, F).
+
+        Each picture is looked at once with its prompt, since its id is its content's. The prompt is the one it was first made for, which
+        stays the same however often the session makes it again; an uploaded picture has none.
+        """
+        encoder, kind, prompts = self.features(session), _features_key(session), self._store.image_prompts(session.id)
+        keys = [(kind, each, prompts.get(each)) for each in image_ids]
+        for key in keys:
+            if key not in self._encoded:
+                _, image_id, prompt = key
+                self._encoded[key] = self._looked_at(encoder, self._store.open_image(image_id), prompt)
+        return torch.cat([self._encoded[key] for key in keys]) if keys else torch.zeros(0, encoder.num_columns)
 
     @torch.no_grad()
-    def _looked_at(self, encoder: FeatureEncoder, image: Image.Image) -> Tensor:
+    def _looked_at(self, encoder: FeatureEncoder, image: Image.Image, prompt: str | None) -> Tensor:
         """The features of a picture, shape (1, F)."""
-        return encoder(from_pillow(image)[None].to(self._device)).cpu()
+        return encoder(from_pillow(image)[None].to(self._device), [prompt]).cpu()
 
     def rank_pairs(self, session: SessionRecord, taste: Taste, pairs: Sequence[PairRecord]) -> tuple[str, ...]:
         """The ids of questions in the order in which to ask them; it follows from the taste, the questions and the session's seed.

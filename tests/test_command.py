@@ -99,7 +99,7 @@ def test_simulate_can_go_by_other_features(run, tmp_path):
     studio = Studio(tmp_path / "workspace")
     session = studio.session(report["session_id"])
     assert session.record.features == FeatureConfig("base_model")
-    assert Taste.load(studio.store.round_folder(session.record.current_round_id) / TASTE_FILE).features == "statistics 1, base_model:tiny"
+    assert Taste.load(studio.store.round_folder(session.record.current_round_id) / TASTE_FILE).features == "statistics 2, base_model:tiny"
     studio.close()
 
 

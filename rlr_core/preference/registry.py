@@ -22,8 +22,8 @@ class FeatureResources:
     """Handed to every factory of features.
 
     Attributes:
-        clip: gives the embedded CLIP; not called by features that do without.
-        base_model: gives the session's base model, likewise.
+        clip: gives the embedded CLIP.
+        base_model: gives the session's base model; not called by features that do without.
         device: where networks are loaded; pictures are expected there too.
     """
 
@@ -64,17 +64,17 @@ def make_features(config: FeatureConfig, resources: FeatureResources) -> Feature
 
 def _clip(settings: ClipSettings, resources: FeatureResources) -> FeatureEncoder:
     encoder = ClipEncoder(fetch(settings.source, CLIP_FILES), resources.device, reward_dtype(resources.device))
-    return FeatureEncoder(f"clip:{_identity(settings.source)}", encoder)
+    return FeatureEncoder(f"clip:{_identity(settings.source)}", encoder, resources.clip())
 
 
 def _siglip(settings: SiglipSettings, resources: FeatureResources) -> FeatureEncoder:
     encoder = SiglipEncoder(fetch(settings.source, SIGLIP_FILES), resources.device, reward_dtype(resources.device))
-    return FeatureEncoder(f"siglip:{_identity(settings.source)}", encoder)
+    return FeatureEncoder(f"siglip:{_identity(settings.source)}", encoder, resources.clip())
 
 
 def _base_model(settings: NoSettings, resources: FeatureResources) -> FeatureEncoder:
     model = resources.base_model()
-    return FeatureEncoder(f"base_model:{model.name}", MidBlock(model))
+    return FeatureEncoder(f"base_model:{model.name}", MidBlock(model), resources.clip())
 
 
 def _identity(source: str) -> str:

@@ -1,6 +1,7 @@
 """A person's taste: a utility of pictures learned from a few answers, with its uncertainty.
 
-    utility(x) = w . z(x),     z = the features, standardised by reference pictures and softly limited to three standard deviations
+    utility(x) = w . z(x),     z = the features, standardised by reference pictures and softly limited to three standard deviations;
+                               0 where a feature is not known
     w ~ N(0, diag(v_theme of each column))
 
 What a person says is explained by it as `choices` tells, whatever its kind; `posterior` has the likelihood and its Gaussian posterior, of
@@ -23,7 +24,7 @@ from torch import Tensor
 from rlr_core.errors import RLRError
 from rlr_core.preference.choices import Choices, Names, contrasts, make_choices
 from rlr_core.preference.evidence import Answer, Evidence, Ranking
-from rlr_core.preference.features import EMBEDDED_FEATURES, column_themes
+from rlr_core.preference.features import EMBEDDED_FEATURES, UNNAMED_FEATURES, column_themes, is_unknown
 from rlr_core.preference.posterior import POSITION_BIAS_STD, Likelihood, Posterior, Prior, fit, laplace
 from rlr_core.preference.span import span
 
@@ -132,7 +133,7 @@ class Taste:
             num_answers=int(about["num_answers"]),
             agreement_held_out=None if agreement is None else float(agreement),
             raters=tuple(RaterFit(**each) for each in json.loads(about.get("raters", "[]"))),
-            features=about.get("features", EMBEDDED_FEATURES),
+            features=about.get("features", UNNAMED_FEATURES),
         )
 
     def to_bytes(self) -> bytes:
@@ -238,8 +239,8 @@ def _contrast(differences: Tensor) -> Tensor:
 
 
 def standardised(features: Tensor, centre: Tensor, scale: Tensor) -> Tensor:
-    """LIMIT tanh((features - centre) / (LIMIT scale)), shape of `features`."""
-    return LIMIT * torch.tanh((features - centre) / (LIMIT * scale))
+    """LIMIT tanh((features - centre) / (LIMIT scale)), shape of `features`; 0 where a feature is not known."""
+    return torch.where(is_unknown(features), 0.0, LIMIT * torch.tanh((features - centre) / (LIMIT * scale)))
 
 
 def _theme_matrix(num_columns: int) -> Tensor:

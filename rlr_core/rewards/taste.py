@@ -53,8 +53,8 @@ class TasteReward:
         self._typical_std = typical_std(self._taste)
 
     def __call__(self, images: Tensor, prompts: Sequence[str]) -> Tensor:
-        """images (B, 3, H, W) in [0, 1] to (B,)."""
-        return torch.tanh(self._utility(self._encoder(images)) / (2 * max(self._taste.spread, 1.0)))
+        """images (B, 3, H, W) in [0, 1] and B prompts to (B,)."""
+        return torch.tanh(self._utility(self._encoder(images, prompts)) / (2 * max(self._taste.spread, 1.0)))
 
     def _utility(self, features: Tensor) -> Tensor:
         """The cautious utility in logits: features (B, F) to (B,)."""

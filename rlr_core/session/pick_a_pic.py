@@ -48,21 +48,27 @@ SCHEMA = pa.schema(
 LABELS: dict[str, tuple[float, float]] = {"a": (1.0, 0.0), "b": (0.0, 1.0), "tie": (0.5, 0.5), "both_bad": (0.5, 0.5)}
 OUTCOMES: dict[tuple[float, float], Outcome] = {(1.0, 0.0): "a", (0.0, 1.0): "b", (0.5, 0.5): "tie"}
 NEEDED = ("jpg_0", "jpg_1", "label_0", "label_1")
-READ = (*NEEDED, "has_label", "user_id", "model_0")
+READ = (*NEEDED, "caption", "has_label", "user_id", "model_0")
 MAX_ROWS = 5000
 MAX_NAME = 80  # characters
+MAX_PROMPT = 500  # characters; the embedded CLIP reads fewer
 ROWS_AT_ONCE = 32
 JPEG_QUALITY = 95
 
 
 @dataclass(frozen=True)
 class JudgedPair:
-    """A row of such a file: two pictures and which of them is better, by whom; `model` made the first."""
+    """A row of such a file: two pictures and which of them is better, by whom; `model` made the first.
+
+    Attributes:
+        prompt: what both were asked to show; None where the file does not say.
+    """
 
     images: tuple[Image.Image, Image.Image]
     outcome: Outcome
     rater: str
     model: str
+    prompt: str | None
 
 
 def write(file: IO[bytes], store: Store, session: SessionRecord) -> int:
@@ -155,7 +161,9 @@ def _pair(row: Mapping[str, Any], number: int) -> JudgedPair:
         images = read_upload(pictures[0]), read_upload(pictures[1])
     except RLRError as problem:
         raise RLRError(f"Row {number} of the parquet file: {problem}") from problem
-    return JudgedPair(images, OUTCOMES[labels], _name(f"user {row.get('user_id') or 0}"), _name(row.get("model_0") or "unknown"))
+    caption = row.get("caption")
+    prompt = caption[:MAX_PROMPT] if isinstance(caption, str) and caption else None
+    return JudgedPair(images, OUTCOMES[labels], _name(f"user {row.get('user_id') or 0}"), _name(row.get("model_0") or "unknown"), prompt)
 
 
 def _name(value: object) -> str:

@@ -656,6 +656,15 @@ class Store:
         """All shown pictures of the session, the oldest first."""
         return records(SampleRecord, self._all("SELECT * FROM samples WHERE session_id = ? ORDER BY sequence", session_id))
 
+    def image_prompts(self, session_id: str) -> dict[str, str]:
+        """By picture, the prompt it was first made for in the session; of equally early ones, the first of the alphabet."""
+        sql = """SELECT image_a AS image_id, prompt, created_at FROM pairs WHERE session_id = ?1
+            UNION ALL SELECT image_b, prompt, created_at FROM pairs WHERE session_id = ?1
+            UNION ALL SELECT image_id, prompt, created_at FROM samples WHERE session_id = ?1
+            ORDER BY created_at DESC, prompt DESC"""
+        # The last word on a picture is the earliest row's.
+        return {row["image_id"]: row["prompt"] for row in self._all(sql, session_id)}
+
     # Metrics, events
 
     def add_metrics(self, round_id: str, update: int, values: Mapping[str, float]) -> None:

@@ -13,15 +13,26 @@ from rlr_core.errors import RLRError
 from rlr_core.pipelines.mid_block import TIMESTEP, MidBlock
 from rlr_core.pipelines.stable_diffusion import BaseModel
 from rlr_core.preference.clip import embedded_clip
-from rlr_core.preference.features import EMBEDDING_SCALE, EMBEDDING_THEME, IMAGE_SIZE, column_themes, statistics
+from rlr_core.preference.features import (
+    EMBEDDING_SCALE,
+    EMBEDDING_THEME,
+    IMAGE_SIZE,
+    MATCH_THEME,
+    UNKNOWN_MATCH,
+    column_themes,
+    is_unknown,
+    statistics,
+)
 from rlr_core.preference.registry import FEATURES, FeatureResources, check_features, make_features
 from rlr_core.pretrained import resized
+from rlr_core.rewards.text_match import TextMatch
 from rlr_core.rng import generator
 from tests.preference.pictures import draw_pictures
 from tests.rewards.models import MEAN, SIDE, STD, write_clip, write_siglip
 from tests.tiny import tiny_pipeline
 
 CPU = torch.device("cpu")
+PROMPTS = ["red heart", "blue car", None]
 PIXEL_MEAN, PIXEL_STD = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
 
 
@@ -50,14 +61,14 @@ def kinds(clip, siglip):
 
 
 @pytest.mark.parametrize("kind", FEATURES)
-def test_statistics_come_first_then_a_vector_of_one_length(kinds, kind):
+def test_statistics_come_first_then_the_match_then_a_vector_of_one_length(kinds, kind):
     pictures = draw_pictures(3, size=24)
     with torch.no_grad():
-        features = kinds[kind](pictures)
+        features = kinds[kind](pictures, PROMPTS)
     named = statistics(resized(pictures, IMAGE_SIZE))
     assert torch.equal(features[:, : named.shape[1]], named)
-    vectors = features[:, named.shape[1] :]
-    assert set(column_themes(features.shape[1])[named.shape[1] :]) == {EMBEDDING_THEME}
+    vectors, themes = features[:, named.shape[1] + 1 :], column_themes(features.shape[1])
+    assert themes[named.shape[1]] == MATCH_THEME and set(themes[named.shape[1] + 1 :]) == {EMBEDDING_THEME}
     torch.testing.assert_close(vectors.norm(dim=1), torch.full((3,), EMBEDDING_SCALE))
     assert features.shape[1] == kinds[kind].num_columns
     assert vectors.std(0).min() > 0 and features.isfinite().all()
@@ -67,15 +78,39 @@ def test_statistics_come_first_then_a_vector_of_one_length(kinds, kind):
 def test_a_picture_has_the_same_features_in_any_batch(kinds, kind):
     pictures = draw_pictures(3)
     with torch.no_grad():
-        together, alone = kinds[kind](pictures), torch.cat([kinds[kind](each) for each in pictures.split(1)])
+        together = kinds[kind](pictures, PROMPTS)
+        alone = torch.cat([kinds[kind](each, [prompt]) for each, prompt in zip(pictures.split(1), PROMPTS, strict=True)])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("kind", FEATURES)
 def test_the_gradient_reaches_the_pictures_and_no_weight(kinds, kind):
     pictures = draw_pictures(2).requires_grad_()
-    (gradient,) = torch.autograd.grad(kinds[kind](pictures)[:, -4:].sum(), pictures)
+    (gradient,) = torch.autograd.grad(kinds[kind](pictures, PROMPTS[:2])[:, -4:].sum(), pictures)
     assert gradient.isfinite().all() and (gradient.flatten(1).norm(dim=1) > 0).all()
+
+
+@pytest.mark.parametrize("kind", FEATURES)
+def test_the_match_is_the_reward_s_of_the_embedded_clip_whatever_the_kind(kinds, kind):
+    pictures, prompts = draw_pictures(3).requires_grad_(), ["red heart", "blue car", "red heart"]
+    column = column_themes(kinds[kind].num_columns).index(MATCH_THEME)
+    found, expected = kinds[kind](pictures, prompts)[:, column], EMBEDDING_SCALE * TextMatch(embedded_clip(CPU))(pictures, prompts)
+    torch.testing.assert_close(found, expected)
+    gradients = [torch.autograd.grad(each.sum(), pictures)[0] for each in (found, expected)]
+    assert (gradients[0].flatten(1).norm(dim=1) > 0).all()
+    torch.testing.assert_close(*gradients, atol=1e-5, rtol=1e-3)
+
+
+def test_without_a_prompt_the_match_is_unknown_and_moves_no_pixel(kinds):
+    pictures = draw_pictures(3).requires_grad_()
+    features = kinds["embedded_clip"](pictures, PROMPTS)
+    is_match = torch.tensor([theme == MATCH_THEME for theme in column_themes(features.shape[1])])
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
+        unknown = is_unknown(features.to(dtype))
+        assert torch.equal(unknown, is_match & torch.tensor([[False], [False], [True]]))
+    assert features[2, is_match] == UNKNOWN_MATCH
+    (gradient,) = torch.autograd.grad(features[:, is_match].sum(), pictures)
+    assert gradient.isfinite().all() and not gradient[2].any() and gradient[:2].any()
 
 
 @pytest.mark.parametrize("kind", FEATURES)
@@ -86,18 +121,21 @@ def test_every_kind_is_described_and_its_defaults_are_valid(kind):
 
 def test_a_name_says_the_kind_and_which_of_the_kind(kinds):
     assert {kind: each.name for kind, each in kinds.items()} == {
-        "embedded_clip": "statistics 1, embedded_clip",
-        "clip": "statistics 1, clip:tiny-clip",
-        "siglip": "statistics 1, siglip:tiny-siglip",
-        "base_model": "statistics 1, base_model:tiny",
+        "embedded_clip": "statistics 2, embedded_clip",
+        "clip": "statistics 2, clip:tiny-clip",
+        "siglip": "statistics 2, siglip:tiny-siglip",
+        "base_model": "statistics 2, base_model:tiny",
     }
 
 
 def test_the_embedded_clip_is_the_default_and_keeps_its_numbers(kinds):
     assert FeatureConfig().features == "embedded_clip"
-    pictures = draw_pictures(4)
-    expected = torch.cat([statistics(pictures), 3.0 * embedded_clip(CPU).images(pictures)], 1)
-    assert torch.equal(kinds["embedded_clip"](pictures), expected)
+    pictures, clip = draw_pictures(3), embedded_clip(CPU)
+    vectors, texts = clip.images(pictures), clip.texts(["red heart", "blue car"])
+    match = torch.stack([3.0 * vectors[0] @ texts[0], 3.0 * vectors[1] @ texts[1], torch.tensor(2.125)])
+    torch.testing.assert_close(
+        kinds["embedded_clip"](pictures, PROMPTS), torch.cat([statistics(pictures), match[:, None], 3.0 * vectors], 1)
+    )
 
 
 @pytest.mark.parametrize("kind", ["clip", "siglip"])
@@ -105,7 +143,7 @@ def test_a_published_kind_is_transformers_own_image_features(kinds, clip, siglip
     model, pictures = {"clip": clip, "siglip": siglip}[kind][1], draw_pictures(3, size=SIDE)
     with torch.no_grad():
         published = model.get_image_features(pixel_values=(pictures - PIXEL_MEAN) / PIXEL_STD).pooler_output
-        vectors = kinds[kind](pictures)[:, -published.shape[1] :]
+        vectors = kinds[kind](pictures, PROMPTS)[:, -published.shape[1] :]
     torch.testing.assert_close(vectors, EMBEDDING_SCALE * F.normalize(published, dim=1), atol=1e-5, rtol=1e-4)
 
 

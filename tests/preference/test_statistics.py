@@ -91,6 +91,6 @@ def test_each_theme_has_the_gradient_of_its_values(name):
 
 def test_columns_are_named_in_the_order_of_the_statistics():
     columns = statistics(draw_pictures(1)).shape[1]
-    themes = column_themes(columns + 5)
+    themes = column_themes(columns + 6)
     assert tuple(dict.fromkeys(themes[:columns])) == tuple(THEMES)
-    assert themes[columns:] == ("subject and style",) * 5
+    assert themes[columns:] == ("text match", *["subject and style"] * 5)

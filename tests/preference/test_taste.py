@@ -19,7 +19,7 @@ NUM_QUESTIONS = 60
 @pytest.fixture(scope="module")
 def features(encoder):
     with torch.no_grad():
-        return encoder(draw_pictures(400))
+        return encoder(draw_pictures(400), [None] * 400)
 
 
 @pytest.fixture(scope="module")

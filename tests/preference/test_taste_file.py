@@ -173,8 +173,8 @@ def test_flipped_bits_give_a_sentence_or_a_whole_taste(content):
 
 
 def test_features_of_another_encoder_are_refused(file, encoder):
-    with pytest.raises(RLRError, match="features called 'statistics', which cannot be compared with 'statistics 1, embedded_clip"):
+    with pytest.raises(RLRError, match="features called 'statistics', which cannot be compared with 'statistics 2, embedded_clip"):
         file.check_encoder(encoder)
     with pytest.raises(RLRError, match="90 features a picture in place of"):
         replace(file, material=replace(file.material, features_name=encoder.name)).check_encoder(encoder)
-    assert encoder(torch.rand(1, 3, 8, 8)).shape == (1, encoder.num_columns)
+    assert encoder(torch.rand(1, 3, 8, 8), [None]).shape == (1, encoder.num_columns)

@@ -15,15 +15,24 @@ from rlr_core.rng import generator
 from tests.preference.pictures import draw_pictures
 
 RESOURCES = embedded_resources(torch.device("cpu"))
+PROMPTS = ["red heart", "blue car", "cat face", "pizza"]
+
+
+def prompts(images):
+    return [PROMPTS[number % len(PROMPTS)] for number in range(len(images))]
+
+
+@torch.no_grad()
+def features_of(images):
+    return RESOURCES.features()(images, prompts(images))
 
 
 @pytest.fixture(scope="module")
 def taste() -> Taste:
-    """A liking of warm pictures that is sure of everything but brightness."""
-    with torch.no_grad():
-        features = RESOURCES.features()(draw_pictures(64, seed=1))
+    """A liking of warm pictures that match their prompts, sure of everything but brightness."""
+    features = features_of(draw_pictures(64, seed=1))
     themes = column_themes(features.shape[1])
-    weights = torch.tensor([float(theme == "warmth") for theme in themes])
+    weights = torch.tensor([float(theme in ("warmth", "text match")) for theme in themes])
     variances = torch.tensor([0.5 if theme == "brightness" else 1e-3 for theme in themes])
     return Taste(features.mean(0), features.std(0).clamp_min(0.01), weights, torch.diag(variances), 1.5, 20, None)
 
@@ -34,20 +43,18 @@ def reward(taste, caution):
 
 def values(taste, caution, images):
     with torch.no_grad():
-        return reward(taste, caution)(images, [""] * len(images))
+        return reward(taste, caution)(images, prompts(images))
 
 
 def test_without_caution_the_best_guess_is_rewarded(taste):
     pictures = draw_pictures(6)
-    with torch.no_grad():
-        mean = taste.mean(RESOURCES.features()(pictures))
+    mean = taste.mean(features_of(pictures))
     torch.testing.assert_close(values(taste, 0.0, pictures), torch.tanh(mean / 3.0))
 
 
 def test_caution_takes_off_its_share_of_what_is_unsure_beyond_the_usual(taste):
     pictures = draw_pictures(6)
-    with torch.no_grad():
-        features = RESOURCES.features()(pictures)
+    features = features_of(pictures)
     cautious = taste.mean(features) - 0.7 * (taste.std(features) - typical_std(taste))
     torch.testing.assert_close(values(taste, 0.7, pictures), torch.tanh(cautious / 3.0))
 
@@ -87,9 +94,7 @@ def test_the_gradient_leads_back_from_what_is_not_known(taste):
 @pytest.mark.parametrize("num_answers", [12, 30, 60])
 def test_the_default_foretells_pictures_never_rated_better_than_the_mean_does(num_answers):
     """Noisy answers of somebody who likes warm colours; correlation with the true warmth of other pictures."""
-    encoder = RESOURCES.features()
-    with torch.no_grad():
-        features = encoder(draw_pictures(200, seed=1))
+    features = features_of(draw_pictures(200, seed=1))
     warmth = features[:, column_themes(features.shape[1]).index("warmth")]
     left, right = torch.arange(num_answers), torch.arange(num_answers) + num_answers
     chances = torch.sigmoid(2 * (warmth[left] - warmth[right]) / warmth.std())

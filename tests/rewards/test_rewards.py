@@ -31,7 +31,7 @@ def resources():
     """With a taste for warm colours, from a dozen answers."""
     encoder = RESOURCES.features()
     with torch.no_grad():
-        features = encoder(draw_pictures(74, seed=1))
+        features = encoder(draw_pictures(74, seed=1), [None] * 74)
     a, b, reference = features[:12], features[12:24], features[24:]
     warmth = column_themes(features.shape[1]).index("warmth")
     outcomes = ["a" if warmer else "b" for warmer in (a[:, warmth] > b[:, warmth]).tolist()]

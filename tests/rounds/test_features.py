@@ -1,17 +1,31 @@
 """The features that a session's taste goes by, from the setting to the round."""
 
+import io
 from dataclasses import replace
 
 import pytest
+import torch
+from PIL import Image
 
 from rlr_core.config import FeatureConfig, RoundConfig
 from rlr_core.engine import TASTE_FILE
 from rlr_core.errors import RLRError
+from rlr_core.pictures import from_pillow
+from rlr_core.preference.features import EMBEDDING_SCALE, MATCH_THEME, UNKNOWN_MATCH, column_themes
 from rlr_core.preference.taste import Taste
+from rlr_core.rewards.text_match import TextMatch
+from rlr_core.session.records import SampleRecord
 from rlr_core.studio import Session
 from tests.rounds.conftest import PROMPTS, SAMPLER
 
 ON_TASTE = RoundConfig(reward="taste", num_updates=2, batch_size=2, kl_budget=1000.0)
+
+
+def picture(colour: str) -> bytes:
+    """A picture of one colour, as an uploaded file."""
+    file = io.BytesIO()
+    Image.new("RGB", (16, 16), colour).save(file, "PNG")
+    return file.getvalue()
 
 
 @pytest.fixture
@@ -26,7 +40,7 @@ def answered(studio, tiny_folder) -> Session:
 def test_a_round_learns_from_the_sessions_features_and_its_taste_names_them(studio, answered, learned):
     round_id = learned(answered, ON_TASTE)
     taste = Taste.load(studio.store.round_folder(round_id) / TASTE_FILE)
-    assert taste.features == "statistics 1, base_model:tiny"
+    assert taste.features == "statistics 2, base_model:tiny"
     assert len(taste.weights) == studio.engine().encode(answered.record, []).shape[1]
 
 
@@ -34,7 +48,7 @@ def test_a_taste_of_other_features_is_refused_with_a_sentence(studio, answered, 
     round_id = learned(answered, ON_TASTE)
     path = studio.store.round_folder(round_id) / TASTE_FILE
     path.write_bytes(replace(Taste.load(path), features="clip:owner/model").to_bytes())
-    sentence = "learned from the features 'clip:owner/model', and the pictures here are compared by 'statistics 1, base_model:tiny'"
+    sentence = "learned from the features 'clip:owner/model', and the pictures here are compared by 'statistics 2, base_model:tiny'"
     with pytest.raises(RLRError, match=sentence):
         studio.run("reward", lambda job: studio.engine().reward(studio.store.round(round_id)))
 
@@ -47,6 +61,31 @@ def test_features_are_kept_apart_and_made_once(studio, answered):
     assert own.shape != embedded.shape
     studio.picture(image).unlink()
     assert engine.encode(answered.record, [image]).equal(own) and engine.encode(other, [image]).equal(embedded)
+
+
+def test_a_picture_is_compared_with_the_prompt_it_was_made_for_and_an_upload_with_none(studio, session):
+    pairs, engine = session.next_pairs(3), studio.engine()
+    match = column_themes(engine.features(session.record).num_columns).index(MATCH_THEME)
+    pictures = torch.stack([from_pillow(Image.open(studio.picture(pair.image_a))) for pair in pairs])
+    expected = EMBEDDING_SCALE * TextMatch(engine._clip)(pictures, [pair.prompt for pair in pairs])
+    ids = [pair.image_a for pair in pairs]
+    torch.testing.assert_close(engine.encode(session.record, ids)[:, match], expected)
+    assert len({pair.prompt for pair in pairs}) == 3, "so that the comparison means something"
+    upload = session.upload(picture("red"), liked=True).image_id
+    assert engine.encode(session.record, [upload])[:, match] == UNKNOWN_MATCH
+    studio.store.add_sample(SampleRecord(session.id, session.current_round().id, "preview", "a cat face", 0, upload))
+    assert engine.encode(session.record, [upload])[:, match] != UNKNOWN_MATCH, "what was seen without a prompt is looked at again"
+
+
+def test_an_upload_that_two_sessions_share_counts_once(studio, session, tiny_folder):
+    other = studio.create_session(str(tiny_folder), ("a green tree", "a red apple"), seed=8, sampler=SAMPLER)
+    for each, colours in ((session, ("red", "blue")), (other, ("blue", "green"))):
+        for pair in each.next_pairs(2):
+            each.answer(pair.id, "a")
+        for colour in colours:
+            each.upload(picture(colour), liked=True)
+    other.import_taste(session.export_taste())
+    assert studio.run("fit", other._fit_taste).num_answers == 2 + 2 + 3
 
 
 def test_reward_and_engine_look_with_the_same_network(studio, session, learned):

@@ -9,6 +9,7 @@ import torch
 
 from rlr_core.errors import RLRError
 from rlr_core.preference.evidence import Answer, Stars
+from rlr_core.preference.features import MATCH_THEME, column_themes, is_unknown
 from rlr_core.preference.taste import Taste
 from rlr_core.preference.taste_file import TasteFile
 from rlr_core.session import pick_a_pic
@@ -136,8 +137,10 @@ def test_answers_in_a_parquet_file_become_a_taste(studio, session, elsewhere, co
     assert elsewhere.import_taste(taste.to_bytes()).num_said == 9
     # JPEG changes pixels a little, and so what is seen in them.
     scale = taste.taste.scale
-    before = TasteFile.read(content).material.features[:2]
-    assert ((taste.material.features[:2] - before) / scale).abs().median() < 0.3
+    before, after = TasteFile.read(content).material.features[:2], taste.material.features[:2]
+    assert ((after - before) / scale).abs().median() < 0.3
+    match = column_themes(len(scale)).index(MATCH_THEME)
+    assert (after - before)[:, match].abs().max() < 0.1 and not is_unknown(after).any(), "the caption is the prompt"
 
 
 def test_an_empty_parquet_file_teaches_nothing(studio):

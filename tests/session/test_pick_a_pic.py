@@ -75,6 +75,7 @@ def test_what_was_written_is_read_back(store, pairs, written):
     assert [(pair.outcome, pair.rater, pair.model) for pair in read] == [
         ("a", "user 0", "emoji"), ("b", "user 0", "emoji"), ("tie", "user 1", "emoji"), ("tie", "user 0", "emoji"),
     ]  # fmt: skip
+    assert {pair.prompt for pair in read} == {"a cat"}
     difference = ImageChops.difference(read[0].images[0], store.open_image(pairs[0].image_a))
     assert max(high for _, high in difference.getextrema()) <= 3
 
@@ -82,7 +83,12 @@ def test_what_was_written_is_read_back(store, pairs, written):
 def test_rows_without_a_label_are_left_out_and_optional_columns_may_be_missing():
     assert list(pick_a_pic.read(parquet(has_label=False))) == []
     (pair,) = pick_a_pic.read(parquet(has_label=None, user_id=None, model_0=None))
-    assert (pair.outcome, pair.rater, pair.model) == ("a", "user 0", "unknown")
+    assert (pair.outcome, pair.rater, pair.model, pair.prompt) == ("a", "user 0", "unknown", None)
+
+
+@pytest.mark.parametrize(("caption", "prompt"), [("a cat", "a cat"), ("x" * 501, "x" * 500), ("", None), (7, None)])
+def test_a_caption_is_the_prompt_if_it_is_text(caption, prompt):
+    assert [pair.prompt for pair in pick_a_pic.read(parquet(caption=caption))] == [prompt]
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,20 @@ def test_a_repeated_update_replaces_its_figures(store, session):
     assert store.series(round_id, "kl") == ()
 
 
+def test_a_picture_belongs_to_the_prompt_it_was_first_made_for(store, session):
+    """Whatever the order of the rows, and whatever is made later; an uploaded picture, and another session's, has none."""
+    (pair,) = add_pairs(store, session, 1)
+    shown, uploaded, other = (store.put_image(Image.new("RGB", (3, 3), colour)).id for colour in ("green", "pink", "black"))
+    for prompt, made_at, image in (("z", 20.0, shown), ("y", 10.0, shown), ("x", 30.0, shown), ("b", 5.0, other), ("a", 5.0, other)):
+        store.add_sample(SampleRecord(session.id, session.current_round_id, "preview", prompt, 0, image, created_at=made_at))
+    store.add_sample(
+        SampleRecord(session.id, session.current_round_id, "preview", "a dog", 0, pair.image_a, created_at=pair.created_at + 1)
+    )
+    store.add_upload(UploadRecord(session.id, uploaded, True))
+    assert store.image_prompts(session.id) == {pair.image_a: "a cat", pair.image_b: "a cat", shown: "y", other: "a"}
+    assert store.image_prompts(store.create_session("emoji", ("a pear",)).id) == {}
+
+
 def test_the_last_word_on_an_upload_counts(store, session):
     first, second = (store.put_image(Image.new("RGB", (3, 3), colour)) for colour in ("red", "blue"))
     for image, liked in ((first, True), (second, True), (first, False)):
