@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.server import address, serve
+from app.server import address, app_kwargs, local_rules, serve, use_for_uploads
 from rlr_core.errors import RLRError
 from rlr_core.paths import default_workspace
 from rlr_core.pipelines.catalogue import BASE_MODELS
@@ -110,7 +110,9 @@ def run(studio: Studio, options: Options) -> None:
     session = studio.latest_session() or studio.create_session()
     with tempfile.TemporaryDirectory(prefix="rlr-studio-uploads-", ignore_cleanup_errors=True) as uploads_folder:
         signal.signal(signal.SIGTERM, lambda number, frame: end_at_once(number, uploads_folder))
-        page = serve(studio, options.host, options.port, options.auth, Path(uploads_folder))
+        use_for_uploads(Path(uploads_folder))
+        guarded = app_kwargs(lambda request: studio, local_rules(options.host, options.auth, Path(uploads_folder)))
+        page = serve(studio, options.host, options.port, guarded, options.workspace, options.auth)
         url = address(options.host, options.port)
         sys.stdout.write(f"RLR Studio is at {url} (Ctrl+C ends it). Your work is kept in {options.workspace}.\n")
         sys.stdout.flush()

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.limits import Meter, Rate
+from rlr_core.rate import Meter, Rate
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +97,7 @@ class Rules:
         parents: the sites that may show it in a frame, as in a content security policy.
         uploads_folder: where Gradio keeps uploaded files.
         is_signed_in: whether a request comes from somebody who may be here.
+        stranger: what those are told who may not.
         client: whose allowance a request is counted against.
     """
 
@@ -104,6 +105,7 @@ class Rules:
     uploads_folder: Path
     is_signed_in: Callable[[Request], bool]
     parents: str = "'none'"
+    stranger: str = SENTENCES[401]
     client: Callable[[Request], str] = lambda request: request.client.host if request.client else ""
     logins: Meter = field(default_factory=lambda: Meter(LOGINS))
     uploads: Meter = field(default_factory=lambda: Meter(UPLOADS))
@@ -164,7 +166,7 @@ class Gate:
         if request.method not in ways[0].methods:
             raise Refused(405)
         if not ways[0].is_open and not self._rules.is_signed_in(request):
-            raise Refused(401)
+            raise Refused(401, self._rules.stranger)
         self._count(request, ways[0])
         return ways[0]
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,34 +29,33 @@ MAX_FILE_BYTES = 200 * 2**20
 UPLOADS_VARIABLE = "GRADIO_TEMP_DIR"
 
 
-def picture_route(studio: Studio) -> Route:
-    """/picture/<hash>.png: a stored picture by its content hash, and nothing else."""
+StudioOf = Callable[[Request], Studio]
+
+
+def picture_route(studio_of: StudioOf) -> Route:
+    """/picture/<hash>.png: a stored picture by its content hash, and nothing else; from the studio that the request is for."""
 
     def picture(request: Request) -> Response:
         image_id = request.path_params["name"].removesuffix(".png")
-        if not is_signed_in(request):
-            return PlainTextResponse("Sign in first.", status_code=401)
         if not HASH.fullmatch(image_id):
             return PlainTextResponse("A picture is asked for by the 64 hexadecimal digits of its hash.", status_code=404)
         try:
-            return FileResponse(studio.picture(image_id), media_type="image/png", headers=FOR_EVER)
+            return FileResponse(studio_of(request).picture(image_id), media_type="image/png", headers=FOR_EVER)
         except RLRError as problem:
             return PlainTextResponse(str(problem), status_code=404)
 
     return Route("/picture/{name}", picture)
 
 
-def export_route(studio: Studio) -> Route:
+def export_route(studio_of: StudioOf) -> Route:
     """/export/<hash>: an exported file by its content hash, as a download under the name that the studio gave it."""
 
     def export(request: Request) -> Response:
         content = request.path_params["content"]
-        if not is_signed_in(request):
-            return PlainTextResponse("Sign in first.", status_code=401)
         if not HASH.fullmatch(content):
             return PlainTextResponse("An export is asked for by the 64 hexadecimal digits of its hash.", status_code=404)
         try:
-            path, name = studio.export_file(content)
+            path, name = studio_of(request).export_file(content)
         except RLRError as problem:
             return PlainTextResponse(str(problem), status_code=404)
         return FileResponse(path, media_type="application/octet-stream", headers=FOR_EVER, filename=name)
@@ -75,17 +75,19 @@ def local_rules(host: str, auth: tuple[str, str] | None, uploads_folder: Path) -
     return Rules(None if auth else NAMES_FOR_LOOPBACK | {host.strip("[]").lower()}, uploads_folder, is_signed_in)
 
 
-def app_kwargs(studio: Studio, rules: Rules) -> dict[str, Any]:
-    """What Gradio's application is made with: the two routes behind it, the gate before it."""
-    return {"routes": [picture_route(studio), export_route(studio)], "middleware": [Middleware(Gate, rules=rules)]}
+def app_kwargs(studio_of: StudioOf, rules: Rules, outside: Sequence[Middleware] = ()) -> dict[str, Any]:
+    """What Gradio's application is made with: the two routes behind it, the gate before it, and what else is before the gate."""
+    return {"routes": [picture_route(studio_of), export_route(studio_of)], "middleware": [*outside, Middleware(Gate, rules=rules)]}
 
 
-def serve(studio: Studio, host: str, port: int, auth: tuple[str, str] | None, uploads_folder: Path) -> gr.Blocks:
+def serve(
+    studio: Studio, host: str, port: int, app_kwargs: dict[str, Any], private: Path, auth: tuple[str, str] | None = None
+) -> gr.Blocks:
     """Start to listen, without waiting; raises RLRError where the port is taken.
 
-    `uploads_folder` is this program's alone: Gradio's own is shared by all of its programs on a machine.
+    Args:
+        private: a folder of which no file is ever served, not even one that Gradio was given.
     """
-    os.environ[UPLOADS_VARIABLE] = str(uploads_folder)
     page = build(studio)
     page.queue(max_size=MOST_EVENTS)
     try:
@@ -96,8 +98,8 @@ def serve(studio: Studio, host: str, port: int, auth: tuple[str, str] | None, up
             share=False,
             quiet=True,
             prevent_thread_lock=True,
-            app_kwargs=app_kwargs(studio, local_rules(host, auth, uploads_folder)),
-            blocked_paths=[str(studio.store.root.resolve())],
+            app_kwargs=app_kwargs,
+            blocked_paths=[str(private.resolve())],
             state_session_capacity=MOST_PAGES,
             theme=theme(),
             css_paths=[STATIC / "studio.css"],
@@ -115,6 +117,11 @@ def serve(studio: Studio, host: str, port: int, auth: tuple[str, str] | None, up
     except OSError as problem:
         raise RLRError(f"Port {port} of {host} is taken by another program: end that one, or choose another port with --port.") from problem
     return page
+
+
+def use_for_uploads(folder: Path) -> None:
+    """Have Gradio keep its files in this folder: its own is shared by all of its programs on a machine. Before the page is built."""
+    os.environ[UPLOADS_VARIABLE] = str(folder)
 
 
 def address(host: str, port: int) -> str:

@@ -1,4 +1,4 @@
-"""The engine: one loaded model and all that is done with it. It lives in the worker's thread; everything it makes goes into the store.
+"""The engine: all that is done with the loaded models for one store. It lives in the worker's thread; what it makes goes into the store.
 
 Every method takes `check`, which is called before each denoising step and raises Cancelled when the person asked to stop.
 """
@@ -31,10 +31,8 @@ from rlr_core.estimators.registry import ESTIMATORS
 from rlr_core.estimators.rlr_antithetic import OWN_SHARE
 from rlr_core.estimators.with_answers import WithAnswers
 from rlr_core.gauges import PictureSet, measure_drift
+from rlr_core.models import Models
 from rlr_core.pictures import from_pillow, to_pillow
-from rlr_core.pipelines.device import best_device, weight_dtype
-from rlr_core.pipelines.loading import load_base_model
-from rlr_core.pipelines.quiet import quiet_libraries
 from rlr_core.pipelines.reloaded import ReloadedAdapter
 from rlr_core.pipelines.stable_diffusion import BaseModel, count_branches
 from rlr_core.plugin import Plugin, find
@@ -125,26 +123,18 @@ class LoraCheck:
 
 
 class Engine:
-    """Loads one base model at a time and works with it for any session."""
+    """Works with the models for any session of its store."""
 
-    def __init__(self, store: Store) -> None:
-        quiet_libraries()
+    def __init__(self, store: Store, models: Models) -> None:
         self._store = store
-        self._loaded: tuple[object, BaseModel] | None = None
-        self._loaded_features: tuple[object, FeatureEncoder] | None = None
+        self._models = models
         self._encoded: dict[object, Tensor] = {}
-        self._device = best_device()
+        self._device = models.device
         self.network_evaluations = 0
 
     def load(self, session: SessionRecord) -> BaseModel:
         """The session's base model, with an adapter of the session's shape; loaded once."""
-        if self._loaded is None or self._loaded[0] != _key(session):
-            self._loaded = self._loaded_features = None
-            self._loaded = (_key(session), self._load(session))
-        return self._loaded[1]
-
-    def _load(self, session: SessionRecord, dtype: torch.dtype | None = None) -> BaseModel:
-        return load_base_model(session.base_model, session.adapter, self._device, dtype)
+        return self._models.base_model(session.base_model, session.adapter)
 
     # Pictures
 
@@ -295,17 +285,13 @@ class Engine:
         """
         current = self._store.round(round_id)
         prompts, seeds = (list(each) for each in zip(*places(session), strict=True))
-        try:
-            if weight_dtype(self._device) != torch.float32:
-                self._loaded = (_key(session), self._load(session, torch.float32))
+        # So that no other job runs in float32 where that is slow, the model is loaded anew afterwards.
+        with self._models.in_float32(session.base_model, session.adapter):
             rounds = (self._store.rounds(session.id)[0].id, current.id)
             before, after = (self.sample(session, each, prompts, seeds, check).images.cpu() for each in rounds)
             for layout, path in paths.items():
                 self.load(session).save_lora(path, layout)
             condition = self.load(session).condition(prompts, session.sampler)
-        finally:
-            # One base model in the memory at a time, and no other job in float32 where that is slow.
-            self._loaded = None
         reloaded, differences = ReloadedAdapter(session.base_model, self._device), {}
         for layout, path in paths.items():
             chain = MeteredChain(reloaded.chain(path, session.sampler), check, count_branches(session.sampler))
@@ -335,22 +321,9 @@ class Engine:
 
     # Taste
 
-    @cached_property
-    def _clip(self) -> ClipEncoder:
-        return embedded_clip(self._device)
-
-    @cached_property
-    def _text_match(self) -> TextMatch:
-        return TextMatch(self._clip)
-
     def features(self, session: SessionRecord) -> FeatureEncoder:
         """What the session's taste goes by; loaded once."""
-        key = _features_key(session)
-        if self._loaded_features is None or self._loaded_features[0] != key:
-            self._loaded_features = None
-            resources = FeatureResources(lambda: self._clip, lambda: self.load(session), self._device)
-            self._loaded_features = (key, make_features(session.features, resources))
-        return self._loaded_features[1]
+        return self._models.features(session.base_model, session.adapter, session.features)
 
     def fit_taste(self, session: SessionRecord) -> Taste:
         """The person's taste, from all valid answers, ratings, uploads and imported tastes of the session."""
@@ -365,7 +338,7 @@ class Engine:
 
         Its captions are the pictures' prompts and are not kept; which picture was on the left is taken to be unknown.
         """
-        encoder, rows = embedded_features(self._clip), dict[tuple[bytes, str | None], int]()
+        encoder, rows = embedded_features(self._models.clip), dict[tuple[bytes, str | None], int]()
         features: list[Tensor] = []
         evidence: list[Evidence] = []
         models: dict[str, None] = {}
@@ -389,7 +362,7 @@ class Engine:
     def read_taste(self, content: bytes, session: SessionRecord | None = None) -> TasteFile:
         """A taste file whose features are those of the session, or the embedded ones; anything else raises RLRError."""
         file = TasteFile.read(content)
-        file.check_encoder(embedded_features(self._clip) if session is None else self.features(session))
+        file.check_encoder(embedded_features(self._models.clip) if session is None else self.features(session))
         return file
 
     def _material(self, session: SessionRecord) -> Material:
@@ -602,7 +575,7 @@ class Engine:
         return self._reward(session, config.reward, config.reward_settings, Taste.load(path) if path.exists() else None)
 
     def _reward(self, session: SessionRecord, name: str, settings: Mapping[str, Any], taste: Taste | None) -> Reward:
-        return make_reward(name, settings, RewardResources(lambda: self._clip, lambda: self.features(session), taste, self._device))
+        return make_reward(name, settings, RewardResources(lambda: self._models.clip, lambda: self.features(session), taste, self._device))
 
     # Drift
 
@@ -626,8 +599,8 @@ class Engine:
         self, session: SessionRecord, image_ids: Sequence[str], prompts: Sequence[str], adapter: Mapping[str, Tensor]
     ) -> PictureSet:
         images = torch.stack([from_pillow(self._store.open_image(each)) for each in image_ids]).to(self._device)
-        margins = self._text_match.text_margins(images, prompts, session.prompts[:PROMPTS_COMPARED])
-        return PictureSet(images.cpu(), tuple(prompts), self._clip.images(images).cpu(), margins.cpu(), adapter)
+        margins = self._models.text_match.text_margins(images, prompts, session.prompts[:PROMPTS_COMPARED])
+        return PictureSet(images.cpu(), tuple(prompts), self._models.clip.images(images).cpu(), margins.cpu(), adapter)
 
     # Figures
 
@@ -650,20 +623,15 @@ class Engine:
             trajectory = self.sample(session, round_id, prompts[rows], seeds[rows], check)
             images.append(trajectory.images.cpu())
             rewards.append(measure(asked, trajectory.images, prompts[rows]).cpu())
-            margins.append(self._text_match.text_margins(trajectory.images, prompts[rows], among).cpu())
+            margins.append(self._models.text_match.text_margins(trajectory.images, prompts[rows], among).cpu())
             if first == 0:
                 divergences = trajectory_divergence(self._chain(session, self.load(session), check), trajectory).cpu()
         return Measurement(torch.cat(images), torch.cat(rewards), divergences, torch.cat(margins))
 
 
-def _key(session: SessionRecord) -> object:
-    """What a loaded model has to agree in to serve a session."""
-    return session.base_model, session.adapter
-
-
 def _features_key(session: SessionRecord) -> object:
     """What the features of a session's pictures depend on."""
-    return _key(session), to_json(session.features)
+    return session.base_model, session.adapter, to_json(session.features)
 
 
 def check_names(config: RoundConfig) -> None:

@@ -6,7 +6,7 @@ Importing it is light; the heavy libraries are loaded in the worker's thread whe
 import importlib
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -62,8 +62,9 @@ from rlr_core.session.records import (
 )
 from rlr_core.session.store import STATE_FILE, Store
 from rlr_core.session.uploads import read_upload
-from rlr_core.session.worker import Job, Worker
+from rlr_core.session.worker import Job
 from rlr_core.watch import StripRow, Watch, drift_metrics, last_drift, latest, places, strip
+from rlr_core.workshop import Workshop
 
 if TYPE_CHECKING:
     from rlr_core.engine import Engine, Measurement
@@ -186,18 +187,23 @@ class RoundFigures:
 
 
 class Studio:
-    """One workspace, one worker, one model at a time."""
+    """One workspace, and one line at a worker, which has one model at a time."""
 
-    def __init__(self, workspace: Path) -> None:
+    def __init__(self, workspace: Path, workshop: Workshop | None = None) -> None:
+        """Args: workshop: where the work is done; one of its own if None."""
         self.store = Store(workspace)
-        self._worker = Worker()
+        self._workshop = workshop or Workshop()
+        self._is_own_workshop = workshop is None
+        self._line = self._workshop.line()
         self._engine: Engine | None = None
         self._queued: dict[str, Job] = {}
         self._submitting = threading.Lock()
 
     def close(self) -> None:
         """Stop all work and give the workspace back."""
-        self._worker.close()
+        self._line.close()
+        if self._is_own_workshop:
+            self._workshop.close()
         self.store.close()
 
     def claim(self) -> None:
@@ -207,7 +213,7 @@ class Studio:
     def engine(self) -> "Engine":
         """The engine; for the worker's thread only. The first call imports the heavy libraries."""
         if self._engine is None:
-            self._engine = importlib.import_module("rlr_core.engine").Engine(self.store)
+            self._engine = importlib.import_module("rlr_core.engine").Engine(self.store, self._workshop.models())
         return self._engine
 
     def network_evaluations(self) -> int:
@@ -216,28 +222,32 @@ class Studio:
 
     def submit(self, label: str, work: Any, priority: int = USUAL) -> Job:  # noqa: ANN401 - Job -> anything
         """Queue work for the worker's thread; `work` is called with its Job."""
-        return self._worker.submit(label, work, priority)
+        return self._line.submit(label, work, priority)
 
     def submit_once(self, key: str, label: str, work: Any, priority: int = IDLE) -> Job:  # noqa: ANN401
         """Queue work unless the same work is already waiting or running."""
         with self._submitting:
             waiting = self._queued.get(key)
             if waiting is None or waiting.has_ended:
-                waiting = self._queued[key] = self._worker.submit(label, work, priority)
+                waiting = self._queued[key] = self.submit(label, work, priority)
             return waiting
 
     def requeue(self, key: str, label: str, work: Any, priority: int = IDLE) -> None:  # noqa: ANN401
         """Queue the rest of the work that runs under `key`, so that more urgent work can come in between."""
         with self._submitting:
-            self._queued[key] = self._worker.submit(label, work, priority)
+            self._queued[key] = self._line.submit(label, work, priority)
 
     def run(self, label: str, work: Any, priority: int = URGENT) -> Any:  # noqa: ANN401
         """Do work in the worker's thread, wait, and return what it returns or raise what it raises."""
-        return self._worker.run(label, work, priority)
+        return self._line.run(label, work, priority)
 
     def jobs(self) -> tuple[Job, ...]:
         """The job at work, then those that wait."""
-        return self._worker.jobs()
+        return self._line.jobs()
+
+    def num_before(self) -> int:
+        """How many other studios have their turn at the worker before this one."""
+        return self._line.num_before()
 
     def job(self) -> Job | None:
         """The job at work, or else the next one."""
@@ -257,7 +267,7 @@ class Studio:
 
     def rewards(self) -> list[Named]:
         """The rewards that can run here, once the heavy libraries are loaded; before that, the person's own taste alone."""
-        if self._engine is None:
+        if not self._workshop.is_ready:
             return [Named("taste", "My taste", "What your answers and uploads taught.")]
         registry = self._registry("rewards", "REWARDS")
         return [Named(name, plugin.label, plugin.help) for name, plugin in registry.items() if plugin.availability() is None]
@@ -280,7 +290,7 @@ class Studio:
 
     def _registry(self, package: str, name: str) -> Mapping[str, Any]:
         """Importing one takes seconds, so nothing but the worker's thread does it first."""
-        if self._engine is None:
+        if not self._workshop.is_ready:
             return {}
         return getattr(importlib.import_module(f"rlr_core.{package}.registry"), name)
 
@@ -724,10 +734,11 @@ class Session:
     def _run_round(self, record: RoundRecord) -> Job:
         return self._studio.submit(f"{ROUND_LABEL} {record.number}", lambda job: self._learn(record, job))
 
-    def _learn(self, record: RoundRecord, job: Job) -> None:
+    def _learn(self, record: RoundRecord, job: Job) -> Iterator[None]:
+        """Learn, an update a part, so that other studios at the same worker have their turns in between."""
         self._store.report(self.id, RoundStarted(record.id, record.lesson[1].num_updates))
         try:
-            self._learn_updates(record, job)
+            yield from self._learn_updates(record, job)
         except Cancelled:
             self._end(record, "stopped", "Stopped. What was learned so far is kept: keep it, resume, or go on from an earlier round.")
             raise
@@ -735,7 +746,7 @@ class Session:
             self._end(record, "failed", in_words(problem))
             raise
 
-    def _learn_updates(self, record: RoundRecord, job: Job) -> None:
+    def _learn_updates(self, record: RoundRecord, job: Job) -> Iterator[None]:
         engine, (_, config) = self._studio.engine(), record.lesson
         if config.uses_taste and not engine.has_taste(record):
             engine.keep_taste(record, self._fit_taste(job))
@@ -750,6 +761,7 @@ class Session:
             self._store.report(self.id, UpdateDone(record.id, update, config.num_updates, *shown, report.part_norms))
             if update < config.num_updates and not watch.look(update):
                 return
+            yield
         if not watch.look(update, is_end=True):
             return
         with self._store.transaction():

@@ -43,7 +43,7 @@ def news(studio: Studio, session: Session) -> str:
     """What is being done, else what failed, else that all is well."""
     job, failures, latest = studio.job(), session.failures(), learn.latest_round(session)
     if job is not None and job.state in header.BUSY:
-        return header.news(job.state, job.label)
+        return header.news(job.state, job.label, studio.num_before())
     if failures:
         label = next(iter(failures))
         return header.trouble(PAGES[label], label)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Literal
 
-from app.views.markup import items
+from app.views.markup import count, items
 
 BUSY = {"queued": ", waiting its turn", "running": " …", "paused": ", paused"}
 StepState = Literal["", "done", "waiting"]
@@ -41,9 +41,10 @@ def _step(numbered: tuple[int, Step]) -> str:
     )
 
 
-def news(state: str, label: str) -> str:
-    """What the worker does; `state` is a job's state, or "" while there is none."""
-    words = f"{label}{BUSY[state]}" if state else "Ready"
+def news(state: str, label: str, num_before: int = 0) -> str:
+    """What the worker does; `state` is a job's state, or "" while there is none. `num_before` others have their turn first."""
+    others = f", after {count(num_before, 'other')}" if num_before else ""
+    words = f"{label}{others or BUSY[state]}" if state else "Ready"
     return _news(" busy" if state else "", escape(words))
 
 

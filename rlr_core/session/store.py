@@ -137,6 +137,19 @@ class Store:
         """All sessions, the oldest first."""
         return records(SessionRecord, self._all("SELECT * FROM sessions ORDER BY sequence"))
 
+    def rename_session(self, session_id: str) -> str:
+        """Give a session of a copied workspace a name of its own, which is returned."""
+        name = new_id()
+        tables = self._all(
+            "SELECT DISTINCT m.name FROM sqlite_master m JOIN pragma_table_info(m.name) c ON c.name = 'session_id' WHERE m.type = 'table'"
+        )
+        with self._database.write() as connection:
+            connection.execute("PRAGMA defer_foreign_keys = ON")
+            connection.execute("UPDATE sessions SET id = ? WHERE id = ?", (name, session_id))
+            for table in tables:
+                connection.execute(f"UPDATE {table['name']} SET session_id = ? WHERE session_id = ?", (name, session_id))
+        return name
+
     def set_current_round(self, round_id: str) -> None:
         """Use the adapter of this round in its session from now on: after a round that is kept, and to undo one."""
         session_id = self.round(round_id).session_id

@@ -20,7 +20,7 @@ def client_of(studio, tmp_path, host="127.0.0.1", auth=None, base_url="http://12
     rules = local_rules(host, auth, tmp_path / "uploads")
     for name, meter in meters.items():
         object.__setattr__(rules, name, meter)
-    return TestClient(App.create_app(page, app_kwargs=app_kwargs(studio, rules)), base_url=base_url)
+    return TestClient(App.create_app(page, app_kwargs=app_kwargs(lambda request: studio, rules)), base_url=base_url)
 
 
 @pytest.fixture

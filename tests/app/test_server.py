@@ -6,7 +6,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from app.page import build
-from app.server import address, export_route, picture_route
+from app.server import address, app_kwargs, local_rules
 
 
 @pytest.fixture
@@ -15,8 +15,13 @@ def page(studio):
 
 
 @pytest.fixture
-def client(studio, page):
-    return TestClient(App.create_app(page, app_kwargs={"routes": [picture_route(studio), export_route(studio)]}))
+def client(studio, page, tmp_path):
+    return client_of(studio, page, tmp_path)
+
+
+def client_of(studio, page, tmp_path, auth=None):
+    kwargs = app_kwargs(lambda request: studio, local_rules("testserver", auth, tmp_path / "uploads"))
+    return TestClient(App.create_app(page, app_kwargs=kwargs))
 
 
 def test_a_picture_is_served_by_its_hash(studio, client):
@@ -38,9 +43,9 @@ def test_the_workspace_is_not_served_as_files(studio, client):
     assert client.get(f"/gradio_api/file={studio.picture(image.id)}").status_code == 403
 
 
-def test_pictures_need_the_password_that_the_page_needs(studio, page):
+def test_pictures_need_the_password_that_the_page_needs(studio, page, tmp_path):
     page.auth, page.auth_message = [("ada", "secret")], None
-    client = TestClient(App.create_app(page, app_kwargs={"routes": [picture_route(studio), export_route(studio)]}))
+    client = client_of(studio, page, tmp_path, ("ada", "secret"))
     image = studio.store.put_image(Image.new("RGB", (4, 4), "red"))
     assert client.get(f"/picture/{image.id}.png").status_code == 401
     assert client.post("/login", data={"username": "ada", "password": "secret"}).status_code == 200

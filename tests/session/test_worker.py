@@ -1,5 +1,6 @@
 """The worker: order, results, stopping, pausing, failing, closing. Threads meet at events; nothing sleeps."""
 
+import contextvars
 import gc
 import logging
 import threading
@@ -15,8 +16,9 @@ SECONDS = 10
 
 @pytest.fixture
 def worker():
+    """A line of a worker of its own."""
     made = Worker()
-    yield made
+    yield made.line()
     made.close()
 
 
@@ -197,11 +199,143 @@ def test_running_to_the_end_raises_when_stopped(worker):
 
 def test_closing_stops_what_runs_and_what_waits():
     worker, loop = Worker(), Loop()
-    jobs = [worker.submit("loop", loop), worker.submit("queued", lambda job: None)]
+    line = worker.line()
+    jobs = [line.submit("loop", loop), line.submit("queued", lambda job: None)]
     assert loop.begun.wait(SECONDS)
     jobs[0].pause()
     worker.close()
     assert [job.state for job in jobs] == ["stopped", "stopped"]
     with pytest.raises(RLRError, match="closing"):
-        worker.submit("late", lambda job: None)
+        line.submit("late", lambda job: None)
     worker.close()
+
+
+# Several lines
+
+
+class Parts:
+    """Work in parts, each noted under a name; it begins when its gate is opened."""
+
+    def __init__(self, name, notes, parts=3):
+        self.name, self.notes, self.parts = name, notes, parts
+        self.gate, self.begun = threading.Event(), threading.Event()
+
+    def __call__(self, job: Job):
+        self.begun.set()
+        assert self.gate.wait(SECONDS)
+        for number in range(self.parts):
+            self.notes.append(f"{self.name}{number}")
+            yield
+        return self.name
+
+
+@pytest.fixture
+def shared():
+    made = Worker()
+    yield made
+    made.close()
+
+
+def begun(line, work):
+    job = line.submit(work.name, work)
+    assert work.begun.wait(SECONDS)
+    return job
+
+
+def test_work_in_parts_returns_what_it_returns(shared):
+    work = Parts("a", [])
+    work.gate.set()
+    assert shared.line().run("parts", work) == "a"
+
+
+def test_lines_take_turns_a_part_each(shared):
+    notes = []
+    works, lines = [Parts(name, notes) for name in "abc"], [shared.line() for _ in range(3)]
+    jobs = [begun(lines[0], works[0]), *(line.submit(work.name, work) for line, work in zip(lines[1:], works[1:], strict=True))]
+    for work in works:
+        work.gate.set()
+    assert all(job.wait(SECONDS) for job in jobs)
+    assert notes == ["a0", "b0", "c0", "a1", "b1", "c1", "a2", "b2", "c2"]
+
+
+def test_a_line_with_many_jobs_gets_no_more_turns_than_one_with_one(shared):
+    notes, many, one = [], shared.line(), shared.line()
+    gate = Parts("gate", [])
+    first = begun(many, gate)
+    jobs = [many.submit(str(number), lambda job: notes.append("many")) for number in range(5)]
+    jobs.append(one.submit("one", lambda job: notes.append("one")))
+    gate.gate.set()
+    assert all(job.wait(SECONDS) for job in (first, *jobs))
+    assert notes.index("one") == 0
+
+
+def test_a_job_that_has_begun_is_ended_before_others_of_its_line(shared):
+    notes, line = [], shared.line()
+    work = Parts("a", notes)
+    job = begun(line, work)
+    urgent = line.submit("urgent", lambda job: notes.append("urgent"), priority=-1)
+    assert [each.label for each in line.jobs()] == ["a", "urgent"]
+    work.gate.set()
+    assert job.wait(SECONDS) and urgent.wait(SECONDS)
+    assert notes == ["a0", "a1", "a2", "urgent"]
+
+
+def test_work_that_is_stopped_between_its_parts_hears_of_it(shared):
+    heard = []
+
+    def work(job: Job):
+        try:
+            job.stop()
+            yield
+        except Cancelled:
+            heard.append("stopped")
+            raise
+
+    job = shared.line().submit("parts", work)
+    assert job.wait(SECONDS) and job.state == "stopped" and heard == ["stopped"]
+
+
+def test_a_line_knows_its_place(shared):
+    a, b, c, idle = (shared.line() for _ in range(4))
+    work = Parts("a", [])
+    job = begun(a, work)
+    assert [line.num_before() for line in (a, b, c, idle)] == [0, 1, 1, 1]
+    b.submit("b", lambda job: None)
+    last = c.submit("c", lambda job: None)
+    assert [line.num_before() for line in (b, c, idle)] == [1, 2, 3]
+    work.gate.set()
+    assert job.wait(SECONDS) and last.wait(SECONDS)
+
+
+def test_a_closed_line_leaves_the_others_alone(shared):
+    a, b = shared.line(), shared.line()
+    loop = Loop()
+    job = a.submit("loop", loop)
+    assert loop.begun.wait(SECONDS)
+    waiting = b.submit("b", lambda job: "alive")
+    a.close()
+    assert job.state == "stopped" and waiting.wait(SECONDS) and waiting.result == "alive"
+    with pytest.raises(RLRError, match="closing"):
+        a.submit("late", lambda job: None)
+
+
+def test_a_job_knows_on_whose_behalf_it_works(shared):
+    who = contextvars.ContextVar("who")
+    who.set("ada")
+    job = shared.line().submit("who", lambda job: who.get())
+    who.set("bob")
+    assert job.wait(SECONDS) and job.result == "ada"
+
+
+def test_an_ended_job_keeps_nothing_of_its_work(shared):
+    class Large:
+        def __call__(self, job: Job):
+            return None
+
+    work = Large()
+    reference = weakref.ref(work)
+    job = shared.line().submit("large", work)
+    assert job.wait(SECONDS)
+    del work
+    gc.collect()
+    assert reference() is None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.limits import MOST_CLIENTS, Meter, Rate
+from rlr_core.rate import MOST_CLIENTS, Meter, Rate
 
 
 class Clock:

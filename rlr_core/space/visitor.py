@@ -1,0 +1,149 @@
+"""One visitor's studio: a studio like any other, which refuses with a sentence what goes beyond the limits."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig
+from rlr_core.errors import RLRError
+from rlr_core.rate import Meter, Rate
+from rlr_core.session.events import ASKING
+from rlr_core.session.records import ME, Choice, UploadRecord
+from rlr_core.session.worker import Job
+from rlr_core.space.limits import BASE_MODELS, REWARDS, SpaceLimits
+from rlr_core.studio import USUAL, Named, Session, Studio
+from rlr_core.workshop import Workshop
+
+AT_HOME = "start RLR Studio on your own machine, where there is no such limit"
+ANSWERS = Rate(burst=400, per_minute=1200)  # far beyond what a person gives
+
+
+class VisitorStudio(Studio):
+    """A visitor's own workspace, in a workshop that all share.
+
+    Args:
+        num_rounds: how many rounds learn or wait, of all visitors together.
+    """
+
+    def __init__(self, workspace: Path, workshop: Workshop, limits: SpaceLimits, num_rounds: Callable[[], int]) -> None:
+        super().__init__(workspace, workshop)
+        self.limits = limits
+        self._num_rounds = num_rounds
+        self.rounds_begun = Meter(Rate(limits.rounds_an_hour, limits.rounds_an_hour / 60))
+        self.answers_given = Meter(ANSWERS)
+
+    def submit(self, label: str, work: Any, priority: int = USUAL) -> Job:  # noqa: ANN401 - Job -> anything
+        """Queue work, within the limits."""
+        waiting, megabytes = len(self.jobs()), self.disk_bytes() / 1e6
+        if waiting >= self.limits.jobs:
+            raise RLRError(f"{waiting} of your jobs wait already, as many as a visitor may have: let one end first.")
+        if megabytes > self.limits.disk:
+            raise RLRError(f"Your work takes {megabytes:.0f} MB, more than the {self.limits.disk:g} MB that a visitor has: {AT_HOME}.")
+        return super().submit(label, work, priority)
+
+    def disk_bytes(self) -> int:
+        """What the workspace takes."""
+        return sum(path.stat().st_size for path in self.store.root.rglob("*") if path.is_file())
+
+    def check_round(self, config: RoundConfig) -> None:
+        """Raise RLRError for a round beyond the limits."""
+        limits = self.limits
+        if config.reward not in REWARDS:
+            raise RLRError(f"The reward {config.reward} is not there for visitors: choose one of {', '.join(REWARDS)}, or {AT_HOME}.")
+        for name, most in (("num_updates", limits.updates), ("batch_size", limits.batch_size)):
+            if getattr(config, name) > most:
+                raise RLRError(f"{name} = {getattr(config, name)}: visitors may have up to {most}; choose less, or {AT_HOME}.")
+
+    def begin_round(self) -> None:
+        """Count a round that begins; RLRError if there are too many."""
+        if (learning := self._num_rounds()) >= self.limits.rounds:
+            raise RLRError(f"{learning} rounds of visitors learn or wait already, as many as there may be: try again in some minutes.")
+        if (seconds := self.rounds_begun.seconds_to_wait("")) > 0:
+            raise RLRError(f"You have begun {self.limits.rounds_an_hour} rounds: the next one may begin in {seconds / 60:.0f} minutes.")
+
+    # What a studio does
+
+    def rewards(self) -> list[Named]:
+        """The rewards that visitors may choose."""
+        return [each for each in super().rewards() if each.name in REWARDS]
+
+    def create_session(
+        self,
+        base_model: str = "emoji",
+        prompts: Sequence[str] = (),
+        seed: int = 0,
+        sampler: SamplerConfig | None = None,
+        adapter: AdapterConfig | None = None,
+    ) -> Session:
+        """A new session with a model that is here; visitors name no folder and no hub id."""
+        if base_model.strip() not in BASE_MODELS:
+            raise RLRError(f"Visitors teach {' or '.join(BASE_MODELS)}, and no other model: for '{base_model[:80]}', {AT_HOME}.")
+        if len(prompts) > self.limits.prompts:
+            raise RLRError(f"There are {len(prompts)} prompts; a visitor's session holds up to {self.limits.prompts}: leave some out.")
+        if len(self.sessions()) >= self.limits.sessions:
+            raise RLRError(f"You have {self.limits.sessions} sessions, as many as a visitor may have: go on with one of them.")
+        super().create_session(base_model, prompts, seed, SamplerConfig(), AdapterConfig())
+        return self.session(self.sessions()[-1].id)
+
+    def session(self, session_id: str) -> "VisitorSession":
+        """The session called so; RLRError if there is none."""
+        return VisitorSession(self, super().session(session_id).id)
+
+    def latest_session(self) -> "VisitorSession | None":
+        """The newest session."""
+        records = self.sessions()
+        return self.session(records[-1].id) if records else None
+
+
+class VisitorSession(Session):
+    """One visitor's work."""
+
+    def __init__(self, studio: VisitorStudio, session_id: str) -> None:
+        super().__init__(studio, session_id)
+        self._visitor = studio
+
+    def prepare_pairs(self, ahead: int = 12) -> Job | None:
+        """See to it that questions wait; a refusal is a job that has failed, since answers must go on without further questions."""
+        try:
+            return super().prepare_pairs(ahead)
+        except RLRError as problem:
+            return failed_job(ASKING, problem)
+
+    def answer(self, pair_id: str, choice: Choice, press_id: str | None = None, rater: str = ME) -> None:
+        """Answer a question of this session."""
+        if (seconds := self._visitor.answers_given.seconds_to_wait("")) > 0:
+            raise RLRError(f"Answers come faster than a person gives them: wait {max(1.0, seconds):.0f} s.")
+        super().answer(pair_id, choice, press_id, rater)
+
+    def upload(self, data: bytes, liked: bool) -> UploadRecord:
+        """Keep a picture the visitor likes or dislikes."""
+        if len(self.uploads()) >= self._visitor.limits.uploads:
+            raise RLRError(f"You brought {self._visitor.limits.uploads} pictures, as many as a visitor may: remove one first.")
+        return super().upload(data, liked)
+
+    def start_round(self, config: RoundConfig) -> Job:
+        """Learn from the current round on."""
+        self._visitor.check_round(config)
+        self._visitor.begin_round()
+        return super().start_round(replace(config, reward_settings={}, estimator_settings={}, drift_settings={}))
+
+    def resume_round(self, round_id: str) -> Job:
+        """Go on with a round."""
+        self._visitor.begin_round()
+        return super().resume_round(round_id)
+
+    def pause(self) -> None:
+        """A held round would hold up everybody."""
+        raise RLRError("Other visitors wait for their turn, so a round cannot be held here: stop it; you can resume it whenever you like.")
+
+
+def failed_job(label: str, problem: RLRError) -> Job:
+    """A job that was refused before it began."""
+
+    def refuse(job: Job) -> None:
+        raise problem
+
+    job = Job(label, refuse)
+    job.run()
+    return job
