@@ -34,6 +34,7 @@ COMMANDS = {
     "export": "write a session's taste or answers to a file",
     "import": "let a taste or answers from a file count in a session",
     "bench": "measure gradients, convergence, memory and speed",
+    "space": "write a folder that is a Hugging Face Space",
     "doctor": "show what this machine has and what can run on it",
 }
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

@@ -1,6 +1,7 @@
 """python -m app: the studio in the browser."""
 
 import argparse
+import importlib
 import ipaddress
 import os
 import shutil
@@ -45,10 +46,9 @@ def read_options(arguments: Sequence[str], environment: Mapping[str, str]) -> Op
         "--workspace", type=Path, default=default_workspace(), metavar="FOLDER", help="where sessions and pictures are kept"
     )
     given = parser.parse_args(arguments)
-    on_space = bool(environment.get("SPACE_ID"))
     auth = read_auth(environment.get(AUTH_VARIABLE, ""))
-    check_host(given.host, is_guarded=auth is not None or on_space)
-    return Options(given.host, read_port(given.port), given.workspace.expanduser(), not (given.no_browser or on_space), auth)
+    check_host(given.host, is_guarded=auth is not None)
+    return Options(given.host, read_port(given.port), given.workspace.expanduser(), not given.no_browser, auth)
 
 
 def read_port(text: str) -> int:
@@ -90,7 +90,9 @@ def is_loopback(host: str) -> bool:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve until interrupted; the exit code."""
+    """Serve until interrupted; the exit code. On a Space there are many visitors, who must be kept apart."""
+    if os.environ.get("SPACE_ID"):
+        return importlib.import_module("app.space").main(Path(__file__).parents[1])
     try:
         options = read_options(arguments, os.environ)
         studio = Studio(options.workspace)

@@ -78,7 +78,9 @@ WAYS = (
     _way("GET", r"/config/?"),
     _way("POST", r"/login/?", "form", is_open=True),
     _way("GET", r"/logout", is_open=True),
-    _way("GET", r"/gradio_api/(startup-events|heartbeat/[\w-]{1,64}|queue/data|upload_progress)"),
+    # Gradio asks itself for this one when it starts.
+    _way("GET", r"/gradio_api/startup-events", is_open=True),
+    _way("GET", r"/gradio_api/(heartbeat/[\w-]{1,64}|queue/data|upload_progress)"),
     _way("POST", r"/gradio_api/(run/predict|queue/join|component_server|cancel|reset)/?", "json"),
     _way("POST", r"/gradio_api/upload", "files"),
     _way("GET HEAD", r"/gradio_api/file=.+"),

@@ -28,6 +28,7 @@ from rlr_core.session.files import write_atomically
 from rlr_core.space.limits import SpaceLimits
 from rlr_core.space.visitor import VisitorStudio
 from rlr_core.space.visitors import FULL, Visitors
+from rlr_core.space.zero_gpu import borrow_gpu
 from rlr_core.studio import Studio
 from rlr_core.workshop import Workshop
 
@@ -148,8 +149,10 @@ def main(folder: Path) -> int:
     port = int(os.environ.get("GRADIO_SERVER_PORT") or PORT)
     host = os.environ.get("GRADIO_SERVER_NAME") or EVERYWHERE
     limits, example = read_limits(folder / "limits.json"), folder / "example"
-    workshop = Workshop()
-    visitors = Visitors(root / "visitors", limits, workshop, example if example.is_dir() else None)
+    gpu_rounds = borrow_gpu(limits.gpu_seconds)
+    # Where a GPU is borrowed, this process must never touch it.
+    workshop = Workshop("cpu" if gpu_rounds else None)
+    visitors = Visitors(root / "visitors", limits, workshop, example if example.is_dir() else None, gpu_rounds)
     lobby = VisitorStudio(root / "lobby", workshop, limits, visitors.num_rounds)
     keys = Keys(root)
     with tempfile.TemporaryDirectory(prefix="rlr-studio-uploads-", ignore_cleanup_errors=True) as uploads_folder:

@@ -14,6 +14,7 @@ BENCHMARKS = {
     "taste": "how well a taste foretells new questions",
     "cheating": "a reward that can be cheated, with and without anchor and alarms",
     "portable": "win rate of a taste that was learned with another base model",
+    "visitors": "many visitors of a Space at once: time of an answer, answers lost, leaks",
     "loop": "win rate of the whole loop with scripted tastes",
     "answers": "how fast the Rate page takes answers, in a browser",
 }

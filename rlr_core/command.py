@@ -1,4 +1,4 @@
-"""The command line: tune, simulate, export, import and doctor, over the same facade as the app.
+"""The command line: tune, simulate, export, import, space and doctor, over the same facade as the app.
 
 Exit codes: 0 done, 1 the program failed, 2 what was asked for cannot work (one sentence on stderr), 130 interrupted.
 """
@@ -24,6 +24,7 @@ from rlr_core.preference.rater import load_rater
 from rlr_core.preference.registry import check_features
 from rlr_core.rewards.registry import REWARDS
 from rlr_core.simulation import SimulationReport, simulate
+from rlr_core.space import folder
 from rlr_core.studio import Session, Studio, checked_prompts
 from rlr_core.tuning import TuningReport, tune
 
@@ -166,6 +167,7 @@ STUDIO_COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], Call
 OTHER_COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], Any]]] = {
     "export": (exchange.add_export, exchange.run_export),
     "import": (exchange.add_import, exchange.run_import),
+    "space": (folder.add_arguments, folder.run),
     "doctor": (doctor.add_arguments, doctor.run),
 }
 

@@ -732,10 +732,11 @@ class Session:
             raise RLRError(f"Round {busy.number} is still {busy.status}: wait for it, or stop it first.")
 
     def _run_round(self, record: RoundRecord) -> Job:
-        return self._studio.submit(f"{ROUND_LABEL} {record.number}", lambda job: self._learn(record, job))
+        return self._studio.submit(f"{ROUND_LABEL} {record.number}", lambda job: self.learn(record.id, job))
 
-    def _learn(self, record: RoundRecord, job: Job) -> Iterator[None]:
-        """Learn, an update a part, so that other studios at the same worker have their turns in between."""
+    def learn(self, round_id: str, job: Job) -> Iterator[None]:
+        """Learn what is left of a round in this thread, the worker's: an update a part, so that other studios have their turns between."""
+        record = self.round(round_id)
         self._store.report(self.id, RoundStarted(record.id, record.lesson[1].num_updates))
         try:
             yield from self._learn_updates(record, job)

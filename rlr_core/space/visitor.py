@@ -1,20 +1,22 @@
 """One visitor's studio: a studio like any other, which refuses with a sentence what goes beyond the limits."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig
-from rlr_core.errors import RLRError
+from rlr_core.errors import Cancelled, RLRError
 from rlr_core.rate import Meter, Rate
 from rlr_core.session.events import ASKING
 from rlr_core.session.records import ME, Choice, UploadRecord
 from rlr_core.session.worker import Job
 from rlr_core.space.limits import BASE_MODELS, REWARDS, SpaceLimits
+from rlr_core.space.zero_gpu import GpuRounds
 from rlr_core.studio import USUAL, Named, Session, Studio
 from rlr_core.workshop import Workshop
 
+GIVEN_BACK = "The borrowed GPU was given back before the round had ended. What was learned until then is kept: resume the round."
 AT_HOME = "start RLR Studio on your own machine, where there is no such limit"
 ANSWERS = Rate(burst=400, per_minute=1200)  # far beyond what a person gives
 
@@ -24,11 +26,20 @@ class VisitorStudio(Studio):
 
     Args:
         num_rounds: how many rounds learn or wait, of all visitors together.
+        gpu_rounds: learns rounds on a borrowed GPU; None to learn them here.
     """
 
-    def __init__(self, workspace: Path, workshop: Workshop, limits: SpaceLimits, num_rounds: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        workspace: Path,
+        workshop: Workshop,
+        limits: SpaceLimits,
+        num_rounds: Callable[[], int],
+        gpu_rounds: GpuRounds | None = None,
+    ) -> None:
         super().__init__(workspace, workshop)
         self.limits = limits
+        self.gpu_rounds = gpu_rounds
         self._num_rounds = num_rounds
         self.rounds_begun = Meter(Rate(limits.rounds_an_hour, limits.rounds_an_hour / 60))
         self.answers_given = Meter(ANSWERS)
@@ -126,12 +137,37 @@ class VisitorSession(Session):
         """Learn from the current round on."""
         self._visitor.check_round(config)
         self._visitor.begin_round()
-        return super().start_round(replace(config, reward_settings={}, estimator_settings={}, drift_settings={}))
+        return self._in_its_event(super().start_round(replace(config, reward_settings={}, estimator_settings={}, drift_settings={})))
 
     def resume_round(self, round_id: str) -> Job:
         """Go on with a round."""
         self._visitor.begin_round()
-        return super().resume_round(round_id)
+        return self._in_its_event(super().resume_round(round_id))
+
+    def _in_its_event(self, job: Job) -> Job:
+        """A GPU is lent to a visitor for an event of theirs, which must not end before the round."""
+        if self._visitor.gpu_rounds is not None:
+            job.wait()
+        return job
+
+    def learn(self, round_id: str, job: Job) -> Iterator[None]:
+        """Learn what is left of a round: here, or on a borrowed GPU."""
+        if self._visitor.gpu_rounds is None:
+            yield from super().learn(round_id, job)
+            return
+        lock, record = self._store.lock, self.round(round_id)
+        there = self._visitor.gpu_rounds(str(self._store.root), lock.token, self.id, round_id)
+        try:
+            for _ in there:
+                yield
+        except Cancelled:
+            there.close()
+            self._end(record, "stopped", "Stopped. What was learned so far is kept: keep it, resume, or go on from an earlier round.")
+            raise
+        except Exception as problem:
+            if self.round(round_id).status in ("queued", "running"):
+                self._end(record, "failed", GIVEN_BACK)
+            raise RLRError(GIVEN_BACK) from problem
 
     def pause(self) -> None:
         """A held round would hold up everybody."""

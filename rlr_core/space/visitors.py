@@ -15,6 +15,7 @@ from rlr_core.session.files import explained
 from rlr_core.session.store import Store
 from rlr_core.space.limits import SpaceLimits
 from rlr_core.space.visitor import VisitorStudio
+from rlr_core.space.zero_gpu import GpuRounds
 from rlr_core.workshop import Workshop
 
 log = logging.getLogger(__name__)
@@ -36,23 +37,24 @@ class Visitors:
 
     Args:
         example: a workspace that every visitor begins with a copy of; None for an empty one.
+        gpu_rounds: learns rounds on a borrowed GPU; None to learn them here.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - where they are, what they may, and what they use
         self,
         root: Path,
         limits: SpaceLimits,
         workshop: Workshop,
         example: Path | None = None,
+        gpu_rounds: GpuRounds | None = None,
         clock: Callable[[], float] = time.time,
-        studio_type: type[VisitorStudio] = VisitorStudio,
     ) -> None:
         self.limits = limits
         self._root = root
         self._workshop = workshop
         self._example = example
         self._clock = clock
-        self._studio_type = studio_type
+        self._gpu_rounds = gpu_rounds
         self._here: dict[str, Visitor] = {}
         self._admitting = Lock()
         self._cleaned = 0.0
@@ -92,7 +94,7 @@ class Visitors:
             folder = self._root / name
             if self._example and not folder.exists():
                 copy_example(self._example, folder)
-            studio = self._studio_type(folder, self._workshop, self.limits, self.num_rounds)
+            studio = VisitorStudio(folder, self._workshop, self.limits, self.num_rounds, self._gpu_rounds)
             if studio.latest_session() is None:
                 studio.create_session()
             self._here[name] = Visitor(studio, self._clock())

@@ -107,7 +107,6 @@ CLOSED = (
     ("GET", "/gradio_api/file=/x"),
     ("GET", "/gradio_api/queue/data"),
     ("GET", "/gradio_api/heartbeat/x"),
-    ("GET", "/gradio_api/startup-events"),
     ("POST", "/gradio_api/upload"),
     ("POST", "/gradio_api/cancel"),
     ("POST", "/gradio_api/run/predict"),

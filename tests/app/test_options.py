@@ -37,16 +37,18 @@ def test_other_machines_need_a_password(host):
     assert read_options(["--host", host], {"RLR_STUDIO_AUTH": "ada:lovelace:1"}).auth == ("ada", "lovelace:1")
 
 
-def test_a_space_is_open_and_opens_no_browser():
-    options = read_options(["--host", "0.0.0.0"], {"SPACE_ID": "someone/studio"})
-    assert options.auth is None and not options.opens_browser
-
-
 @pytest.mark.parametrize("auth", ["ada", "ada:", ":secret", ":"])
 def test_refuses_half_a_password_without_repeating_it(auth):
     with pytest.raises(RLRError, match="user:password") as problem:
         read_options([], {"RLR_STUDIO_AUTH": auth})
     assert "secret" not in str(problem.value)
+
+
+@pytest.mark.parametrize("password", ["short", "7letter"])
+def test_refuses_a_password_that_could_be_guessed_without_repeating_it(password):
+    with pytest.raises(RLRError, match="at least 8") as problem:
+        read_options([], {"RLR_STUDIO_AUTH": f"ada:{password}"})
+    assert password not in str(problem.value)
 
 
 def test_bad_options_end_with_a_sentence_and_exit_code_2(capsys):
