@@ -27,6 +27,7 @@ from rlr_core.space.limits import SpaceLimits
 from rlr_core.studio import Studio
 
 REPOSITORY = Path(__file__).parents[1]
+SENT_TWICE = 0.1  # as after a lost connection
 CHOICES = ("a", "b", "tie", "both_bad")
 APP = "import sys; from pathlib import Path; from app.space import main; main(Path(sys.argv[1]))"
 
@@ -69,13 +70,20 @@ class Visitor:
         """One request on the visitor's own connection."""
         headers = {"Content-Type": "application/json"} | ({"Cookie": self.cookie} if self.cookie else {})
         body = None if sent is None else json.dumps(sent)
-        self._connection.request("GET" if sent is None else "POST", path, body, headers)
-        answer = self._connection.getresponse()
-        said = answer.read().decode()
+        try:
+            answer, said = self._send("GET" if sent is None else "POST", path, body, headers)
+        except (http.client.HTTPException, ConnectionError):  # the server has closed a connection on which nothing was said
+            self._connection.close()
+            answer, said = self._send("GET" if sent is None else "POST", path, body, headers)
         if answer.status != 200:
             raise RuntimeError(f"{path}: {answer.status} {said[:200]}")
         self.cookie = self.cookie or (answer.headers["set-cookie"] or "").partition(";")[0]
         return said
+
+    def _send(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> tuple[http.client.HTTPResponse, str]:
+        self._connection.request(method, path, body, headers)
+        answer = self._connection.getresponse()
+        return answer, answer.read().decode()
 
     def come(self) -> None:
         """Open the page, and let it load."""
@@ -102,8 +110,11 @@ class Visitor:
         while len(self.given) < count:
             time.sleep(self._draw.uniform(0.5, 1.5) * pause)
             pair, choice = questions[0]["id"], self._draw.choice(CHOICES)
+            press = {"id": f"{self.session} {len(self.given)}", "kind": "answer", "pair": pair, "choice": choice}
+            if self._draw.random() < SENT_TWICE:
+                self.press([press])
             begun = time.perf_counter()
-            reply = self.press([{"id": f"{self.session} {len(self.given)}", "kind": "answer", "pair": pair, "choice": choice}])
+            reply = self.press([press])
             self.times.append(1000 * (time.perf_counter() - begun))
             self.given[pair] = choice
             questions = reply["questions"]

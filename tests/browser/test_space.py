@@ -116,8 +116,9 @@ def test_two_rounds_at_once_take_turns_and_each_is_its_visitors(two: tuple[Page,
     for page in two:
         go(page, "Learn")
         page.get_by_role("button", name="Advanced").click()
-        page.get_by_label("Number of updates").fill("2")
-        page.get_by_label("Number of updates").press("Tab")
+        for field, value in (("Number of updates", "1"), ("Batch size", "2"), ("Drift check every", "0")):
+            page.get_by_label(field).fill(value)
+            page.get_by_label(field).press("Tab")
         page.get_by_label("Reward").click()
         page.get_by_role("option", name="Colourfulness").click()
         assert page.get_by_role("option", name="Your own function").count() == 0
