@@ -100,24 +100,24 @@ class Visitor:
 
     def press(self, presses: Sequence[dict[str, str]]) -> dict:
         """Send presses; what the page shows next."""
-        data = {"session": self.session, "presses": list(presses), "ahead": 8, "retry": False}
+        data = {"session": self.session, "mode": "pair", "presses": list(presses), "ahead": 8, "retry": False}
         sent = {"data": data, "component_id": self.component, "session_hash": f"v{self.number}", "fn_name": "press"}
         return json.loads(self.ask("/gradio_api/component_server/", sent))
 
     def answer(self, count: int, pause: float) -> None:
         """Answer so many questions, with pauses as a person makes."""
-        questions = self.press([])["questions"]
+        cards = self.press([])["cards"]
         while len(self.given) < count:
             time.sleep(self._draw.uniform(0.5, 1.5) * pause)
-            pair, choice = questions[0]["id"], self._draw.choice(CHOICES)
-            press = {"id": f"{self.session} {len(self.given)}", "kind": "answer", "pair": pair, "choice": choice}
+            pair, choice = cards[0]["id"], self._draw.choice(CHOICES)
+            press = {"id": f"{self.session} {len(self.given)}", "mode": "pair", "card": pair, "said": choice}
             if self._draw.random() < SENT_TWICE:
                 self.press([press])
             begun = time.perf_counter()
             reply = self.press([press])
             self.times.append(1000 * (time.perf_counter() - begun))
             self.given[pair] = choice
-            questions = reply["questions"]
+            cards = reply["cards"]
 
 
 def make_space(folder: Path, questions: int, visitors: int) -> None:

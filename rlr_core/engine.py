@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
@@ -36,18 +35,15 @@ from rlr_core.pictures import from_pillow, to_pillow
 from rlr_core.pipelines.reloaded import ReloadedAdapter
 from rlr_core.pipelines.stable_diffusion import BaseModel, count_branches
 from rlr_core.plugin import Plugin, find
-from rlr_core.preference.clip import ClipEncoder, embedded_clip
 from rlr_core.preference.evidence import Answer, Evidence, Outcome, Ranking, Stars, Thumb, Upload
 from rlr_core.preference.features import FeatureEncoder, embedded_features
 from rlr_core.preference.material import Material, joined
 from rlr_core.preference.questions import Repeats, answers_wanted, due_repeat, order_of_asking, repeats
-from rlr_core.preference.registry import FeatureResources, make_features
 from rlr_core.preference.taste import Taste
 from rlr_core.preference.taste_file import MAX_TEXT, TasteFile, check_size
 from rlr_core.rewarding import measure
 from rlr_core.rewards.registry import check_reward, make_reward
 from rlr_core.rewards.resources import RewardResources
-from rlr_core.rewards.text_match import TextMatch
 from rlr_core.rng import derive_seed, generator, image_generators
 from rlr_core.round import Round, RoundState, UpdateReport, draw_prompts
 from rlr_core.sampling import Trajectory, sample

@@ -21,6 +21,9 @@ class SpaceLimits:
     rounds_an_hour: int = setting(8, "Rounds that a visitor may begin in an hour.", minimum=1, maximum=1000)
     updates: int = setting(20, "Updates in a round.", minimum=1, maximum=10_000)
     batch_size: int = setting(8, "Pictures sampled for an update.", minimum=2, maximum=1024)
+    update_seconds: float = setting(
+        180.0, "How long an update may take, since all others wait for it.", minimum=1.0, maximum=10_000.0, unit="s"
+    )
     jobs: int = setting(6, "Jobs of a visitor that wait at the same time.", minimum=1, maximum=1000)
     sessions: int = setting(10, "Sessions of a visitor.", minimum=1, maximum=1000)
     prompts: int = setting(100, "Prompts of a session.", minimum=1, maximum=1000)

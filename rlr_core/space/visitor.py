@@ -1,19 +1,18 @@
 """One visitor's studio: a studio like any other, which refuses with a sentence what goes beyond the limits."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rlr_core.config import AdapterConfig, RoundConfig, SamplerConfig
+from rlr_core.config import AdapterConfig, FeatureConfig, RoundConfig, SamplerConfig
 from rlr_core.errors import Cancelled, RLRError
+from rlr_core.export.exports import Exports
 from rlr_core.rate import Meter, Rate
-from rlr_core.session.events import ASKING
-from rlr_core.session.records import ME, Choice, UploadRecord
+from rlr_core.session.records import ME, Choice, RatingRecord, UploadRecord
 from rlr_core.session.worker import Job
 from rlr_core.space.limits import BASE_MODELS, REWARDS, SpaceLimits
 from rlr_core.space.zero_gpu import GpuRounds
-from rlr_core.studio import USUAL, Named, Session, Studio
+from rlr_core.studio import IDLE, USUAL, Named, Session, Studio
 from rlr_core.workshop import Workshop
 
 GIVEN_BACK = "The borrowed GPU was given back before the round had ended. What was learned until then is kept: resume the round."
@@ -53,6 +52,13 @@ class VisitorStudio(Studio):
             raise RLRError(f"Your work takes {megabytes:.0f} MB, more than the {self.limits.disk:g} MB that a visitor has: {AT_HOME}.")
         return super().submit(label, work, priority)
 
+    def submit_once(self, key: str, label: str, work: Any, priority: int = IDLE) -> Job:  # noqa: ANN401
+        """Queue work in the background; a refusal is a job that has failed, since what goes on in the foreground must not fail with it."""
+        try:
+            return super().submit_once(key, label, work, priority)
+        except RLRError as problem:
+            return failed_job(label, problem)
+
     def disk_bytes(self) -> int:
         """What the workspace takes."""
         return sum(path.stat().st_size for path in self.store.root.rglob("*") if path.is_file())
@@ -86,6 +92,7 @@ class VisitorStudio(Studio):
         seed: int = 0,
         sampler: SamplerConfig | None = None,
         adapter: AdapterConfig | None = None,
+        features: FeatureConfig | None = None,
     ) -> Session:
         """A new session with a model that is here; visitors name no folder and no hub id."""
         if base_model.strip() not in BASE_MODELS:
@@ -94,8 +101,13 @@ class VisitorStudio(Studio):
             raise RLRError(f"There are {len(prompts)} prompts; a visitor's session holds up to {self.limits.prompts}: leave some out.")
         if len(self.sessions()) >= self.limits.sessions:
             raise RLRError(f"You have {self.limits.sessions} sessions, as many as a visitor may have: go on with one of them.")
-        super().create_session(base_model, prompts, seed, SamplerConfig(), AdapterConfig())
-        return self.session(self.sessions()[-1].id)
+        if (sampler, adapter, features) != (None, None, None):
+            raise RLRError(f"Visitors' sessions have the usual sampler, adapter and features: for others, {AT_HOME}.")
+        return self.session(super().create_session(base_model, prompts, seed).id)
+
+    def open_archive(self, path: Path, base_model: str = "") -> Session:
+        """An archive is of a whole workspace's size, and names a model of its own."""
+        raise RLRError(f"Visitors cannot open an archive: {AT_HOME}.")
 
     def session(self, session_id: str) -> "VisitorSession":
         """The session called so; RLRError if there is none."""
@@ -114,18 +126,31 @@ class VisitorSession(Session):
         super().__init__(studio, session_id)
         self._visitor = studio
 
-    def prepare_pairs(self, ahead: int = 12) -> Job | None:
-        """See to it that questions wait; a refusal is a job that has failed, since answers must go on without further questions."""
-        try:
-            return super().prepare_pairs(ahead)
-        except RLRError as problem:
-            return failed_job(ASKING, problem)
-
     def answer(self, pair_id: str, choice: Choice, press_id: str | None = None, rater: str = ME) -> None:
         """Answer a question of this session."""
+        self._count()
+        super().answer(pair_id, choice, press_id, rater)
+
+    def rate_thumb(self, image_id: str, up: bool, press_id: str | None = None, rater: str = ME) -> RatingRecord:
+        """Say that a picture is good or bad."""
+        self._count()
+        return super().rate_thumb(image_id, up, press_id, rater)
+
+    def rate_stars(self, image_id: str, stars: int, press_id: str | None = None, rater: str = ME) -> RatingRecord:
+        """Give a picture stars."""
+        self._count()
+        return super().rate_stars(image_id, stars, press_id, rater)
+
+    def rate_order(
+        self, image_ids: Sequence[str], num_ordered: int | None = None, press_id: str | None = None, rater: str = ME
+    ) -> RatingRecord:
+        """Put pictures in order."""
+        self._count()
+        return super().rate_order(image_ids, num_ordered, press_id, rater)
+
+    def _count(self) -> None:
         if (seconds := self._visitor.answers_given.seconds_to_wait("")) > 0:
             raise RLRError(f"Answers come faster than a person gives them: wait {max(1.0, seconds):.0f} s.")
-        super().answer(pair_id, choice, press_id, rater)
 
     def upload(self, data: bytes, liked: bool) -> UploadRecord:
         """Keep a picture the visitor likes or dislikes."""
@@ -133,11 +158,16 @@ class VisitorSession(Session):
             raise RLRError(f"You brought {self._visitor.limits.uploads} pictures, as many as a visitor may: remove one first.")
         return super().upload(data, liked)
 
+    @property
+    def exports(self) -> "VisitorExports":
+        """Files to take home, and the hub."""
+        return VisitorExports(self._studio, self)
+
     def start_round(self, config: RoundConfig) -> Job:
         """Learn from the current round on."""
         self._visitor.check_round(config)
         self._visitor.begin_round()
-        return self._in_its_event(super().start_round(replace(config, reward_settings={}, estimator_settings={}, drift_settings={})))
+        return self._in_its_event(super().start_round(config))
 
     def resume_round(self, round_id: str) -> Job:
         """Go on with a round."""
@@ -153,7 +183,10 @@ class VisitorSession(Session):
     def learn(self, round_id: str, job: Job) -> Iterator[None]:
         """Learn what is left of a round: here, or on a borrowed GPU."""
         if self._visitor.gpu_rounds is None:
-            yield from super().learn(round_id, job)
+            timed = TimedJob(job, self._visitor.limits.update_seconds)
+            for _ in super().learn(round_id, timed):
+                yield
+                timed.begin_part()
             return
         lock, record = self._store.lock, self.round(round_id)
         there = self._visitor.gpu_rounds(str(self._store.root), lock.token, self.id, round_id)
@@ -172,6 +205,39 @@ class VisitorSession(Session):
     def pause(self) -> None:
         """A held round would hold up everybody."""
         raise RLRError("Other visitors wait for their turn, so a round cannot be held here: stop it; you can resume it whenever you like.")
+
+
+class VisitorExports(Exports):
+    """Exports of a visitor's session."""
+
+    def push(self, round_id: str, repository: str, token: str | None = None, is_private: bool = True) -> Job:
+        """Put a round's LoRA on the hub; without a token it would go there in the name of the Space's owner."""
+        if not token:
+            raise RLRError("There is no token, and the Space's own is not for visitors: give a token of yours with the right to write.")
+        return super().push(round_id, repository, token, is_private)
+
+
+class TimedJob(Job):
+    """A visitor's job, of which no part may take longer than `seconds`: all others wait for it."""
+
+    def __init__(self, job: Job, seconds: float) -> None:
+        super().__init__(job.label, lambda job: None)
+        self._job = job
+        self._seconds = seconds
+        self.begin_part()
+
+    def begin_part(self) -> None:
+        """The next part begins now."""
+        self._begun = self.at_work()
+
+    def check(self) -> None:
+        """As the job's own; RLRError once the part has taken too long."""
+        self._job.check()
+        if self.at_work() - self._begun > self._seconds:
+            raise RLRError(
+                f"An update took longer than the {self._seconds:g} s that a visitor's may, since others wait: choose smaller settings, "
+                f"or {AT_HOME}."
+            )
 
 
 def failed_job(label: str, problem: RLRError) -> Job:

@@ -71,9 +71,9 @@ def test_nothing_else_is_an_export(client, exported, name):
     assert client.get(f"/export/{name}").status_code == 404
 
 
-def test_exports_need_the_password_that_the_page_needs(studio, page, exported):
+def test_exports_need_the_password_that_the_page_needs(studio, page, exported, tmp_path):
     page.auth, page.auth_message = [("ada", "secret")], None
-    client = TestClient(App.create_app(page, app_kwargs={"routes": [export_route(studio)]}))
+    client = client_of(studio, page, tmp_path, ("ada", "secret"))
     assert client.get(f"/export/{exported.content}").status_code == 401
 
 

@@ -51,7 +51,7 @@ class Person:
 
     def press(self, session, presses=()):
         component = next(each for each in self.client.get("/config").json()["components"] if each["props"].get("elem_id") == "question")
-        data = {"session": session, "presses": list(presses), "ahead": 8}
+        data = {"session": session, "mode": "pair", "presses": list(presses), "ahead": 8}
         sent = {"data": data, "component_id": component["id"], "session_hash": "x", "fn_name": "press"}
         return self.client.post("/gradio_api/component_server/", json=sent).json()
 
@@ -101,30 +101,30 @@ def test_who_opens_the_page_gets_a_cookie_that_no_script_can_read(visitors, keys
 
 def test_visitors_answer_their_own_questions_alone(ada, bob):
     said = ada.press(ada.session.id)
-    pair = said["questions"][0]["id"]
-    assert said["answers"] == 1
-    assert ada.press(ada.session.id, [{"id": "p1", "kind": "answer", "pair": pair, "choice": "a"}])["answers"] == 2
-    assert bob.press(bob.session.id)["answers"] == 1
-    refused = bob.press(ada.session.id, [{"id": "p2", "kind": "answer", "pair": pair, "choice": "b"}])
+    pair = said["cards"][0]["id"]
+    assert said["count"] == 1
+    assert ada.press(ada.session.id, [{"id": "p1", "mode": "pair", "card": pair, "said": "a"}])["count"] == 2
+    assert bob.press(bob.session.id)["count"] == 1
+    refused = bob.press(ada.session.id, [{"id": "p2", "mode": "pair", "card": pair, "said": "b"}])
     assert "There is no session" in refused["error"]
     assert ada.session.num_answers() == 2
 
 
 def test_the_same_question_and_the_same_press_of_two_visitors_count_for_each(ada, bob):
     """Both have the example's questions, so that even their ids are the same."""
-    pairs = [each.press(each.session.id)["questions"][0]["id"] for each in (ada, bob)]
+    pairs = [each.press(each.session.id)["cards"][0]["id"] for each in (ada, bob)]
     assert pairs[0] == pairs[1]
     for each, choice in ((ada, "a"), (bob, "b")):
-        said = each.press(each.session.id, [{"id": "press 1", "kind": "answer", "pair": pairs[0], "choice": choice}])
-        assert (said["answers"], said["sentence"]) == (2, "")
+        said = each.press(each.session.id, [{"id": "press 1", "mode": "pair", "card": pairs[0], "said": choice}])
+        assert (said["count"], said["sentence"]) == (2, "")
     choices = [next(pair.choice for pair in each.session._store.pairs(each.session.id) if pair.id == pairs[0]) for each in (ada, bob)]
     assert choices == ["a", "b"]
 
 
 def test_a_press_that_is_sent_again_after_a_lost_connection_counts_once(ada):
-    pair = ada.press(ada.session.id)["questions"][0]["id"]
-    press = [{"id": "p1", "kind": "answer", "pair": pair, "choice": "a"}]
-    assert [ada.press(ada.session.id, press)["answers"] for _ in range(3)] == [2, 2, 2]
+    pair = ada.press(ada.session.id)["cards"][0]["id"]
+    press = [{"id": "p1", "mode": "pair", "card": pair, "said": "a"}]
+    assert [ada.press(ada.session.id, press)["count"] for _ in range(3)] == [2, 2, 2]
 
 
 def test_pictures_are_their_owners(ada, bob):

@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 
 from rlr_core.config import RoundConfig
-from rlr_core.errors import RLRError
+from rlr_core.errors import Cancelled, RLRError
 from rlr_core.rate import Meter
 from rlr_core.session.events import ASKING
+from rlr_core.session.worker import Job
 from rlr_core.space.limits import SpaceLimits
-from rlr_core.space.visitor import ANSWERS, VisitorStudio
+from rlr_core.space.visitor import ANSWERS, TimedJob, VisitorStudio
 from tests.space.conftest import LIMITS
 from tests.space.test_visitors import png
 
@@ -62,6 +63,42 @@ def test_so_many_rounds_an_hour(make):
     studio.begin_round()
     with pytest.raises(RLRError, match="the next one may begin in 60 minutes"):
         studio.latest_session().start_round(RoundConfig(reward="colourfulness"))
+
+
+def test_an_update_that_takes_too_long_ends_its_round(make):
+    studio = make(update_seconds=1.0)
+    now, job = [0.0], Job("Round 1", lambda job: None)
+    timed = TimedJob(job, 1.0)
+    timed._clock = lambda: now[0]
+    timed.begin_part()
+    now[0] = 0.9
+    timed.check()
+    timed.begin_part()
+    now[0] = 1.8
+    timed.check()
+    now[0] = 2.0
+    with pytest.raises(RLRError, match="smaller settings"):
+        timed.check()
+    assert studio.limits.update_seconds == 1.0
+
+
+def test_a_visitor_who_stops_is_heard_by_the_timed_job():
+    job = Job("Round 1", lambda job: None)
+    job.stop()
+    with pytest.raises(Cancelled):
+        TimedJob(job, 10.0).check()
+
+
+def test_nothing_goes_to_the_hub_in_the_owners_name(make):
+    session = make().latest_session()
+    for token in (None, ""):
+        with pytest.raises(RLRError, match="not for visitors"):
+            session.exports.push(session.current_round().id, "someone/lora", token)
+
+
+def test_no_archive_is_opened(make, tmp_path):
+    with pytest.raises(RLRError, match="cannot open an archive"):
+        make().open_archive(tmp_path / "session.rlr.zip")
 
 
 def test_a_round_cannot_be_held(make):
