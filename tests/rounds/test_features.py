@@ -67,7 +67,7 @@ def test_a_picture_is_compared_with_the_prompt_it_was_made_for_and_an_upload_wit
     pairs, engine = session.next_pairs(3), studio.engine()
     match = column_themes(engine.features(session.record).num_columns).index(MATCH_THEME)
     pictures = torch.stack([from_pillow(Image.open(studio.picture(pair.image_a))) for pair in pairs])
-    expected = EMBEDDING_SCALE * TextMatch(engine._clip)(pictures, [pair.prompt for pair in pairs])
+    expected = EMBEDDING_SCALE * TextMatch(engine._models.clip)(pictures, [pair.prompt for pair in pairs])
     ids = [pair.image_a for pair in pairs]
     torch.testing.assert_close(engine.encode(session.record, ids)[:, match], expected)
     assert len({pair.prompt for pair in pairs}) == 3, "so that the comparison means something"
@@ -95,7 +95,7 @@ def test_reward_and_engine_look_with_the_same_network(studio, session, learned):
     reward = engine.reward(studio.store.round(round_id))
     assert reward._encoder is engine.features(session.record)
     matching = engine._reward(session.record, "text_match", {}, None)
-    assert matching._encoder is engine._clip is engine._text_match._encoder
+    assert matching._encoder is engine._models.clip is engine._models.text_match._encoder
 
 
 def test_features_that_cannot_work_leave_no_session(studio):
