@@ -1,16 +1,41 @@
 """The server's side of a blind comparison: presses come in, the next pairs go out. Whose picture is whose stays here."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from app.presses import Press, read_presses
-from rlr_core.errors import RLRError
+from app.presses import MOST_AT_ONCE, MOST_CHARACTERS
+from rlr_core.errors import NotKept, RLRError
 from rlr_core.proof import Proof
 from rlr_core.session.records import BlindPair
 from rlr_core.session.worker import Job
 from rlr_core.studio import ROUND_LABEL, Studio
 
 MOST_AHEAD = 12
+
+
+@dataclass(frozen=True)
+class BlindPress:
+    """One press: "answer" says `choice` of a pair, "undo" takes the last answer back."""
+
+    id: str
+    kind: str
+    pair: str
+    choice: str
+
+
+def read_presses(sent: object) -> list[BlindPress]:
+    """The presses in what a client sent; what is no list of presses raises RLRError."""
+    if not isinstance(sent, list) or len(sent) > MOST_AT_ONCE:
+        raise RLRError(f"The answers came in a form that cannot be read: send a list of at most {MOST_AT_ONCE}, or reload the page.")
+    return [_read(each) for each in sent]
+
+
+def _read(sent: object) -> BlindPress:
+    texts = {key: value for key, value in sent.items() if isinstance(value, str)} if isinstance(sent, Mapping) else {}
+    if not texts.get("id") or texts.get("kind") not in ("answer", "undo") or any(len(text) > MOST_CHARACTERS for text in texts.values()):
+        raise RLRError("An answer came in a form that cannot be read: reload the page and answer again.")
+    return BlindPress(texts["id"], texts["kind"], texts.get("pair", ""), texts.get("choice", ""))
 
 
 class BlindDesk:
@@ -65,12 +90,14 @@ class BlindDesk:
         return "The next pair is being made …"
 
 
-def _apply(proof: Proof, press: Press) -> str:
+def _apply(proof: Proof, press: BlindPress) -> str:
     try:
         if press.kind == "answer":
             proof.answer(press.pair, press.choice, press.id)
         else:
             proof.undo(press.id)
+    except NotKept:
+        raise
     except RLRError as problem:
         return str(problem)
     return ""

@@ -182,10 +182,10 @@ def whole_loop(page: Page, questions: int, updates: int) -> dict[str, Any]:
     answered = time.perf_counter()
     learn(page, updates)
     note(page, "Learn", "Round 1: done")
-    activate(page, "Keep or undo")
-    note(page, "Keep or undo", "Round 1 in use")
+    activate(page, "Prove")
+    note(page, "History", "Round 1 in use")
     activate(page, "Undo round")
-    note(page, "Keep or undo", "Base model in use")
+    note(page, "History", "Base model in use")
     return {
         "questions": questions,
         "questions_per_minute": round(60 * (questions - 1) / seconds, 1),

@@ -25,7 +25,7 @@ def build(live: Live) -> None:
             return desk.press(sent)
 
         template = (STATIC / "blind.html").read_text(encoding="utf-8")
-        question = live.region(asked, ("blind.js",), html_template=template, server_functions=[press_blind], elem_id="blind")
+        question = live.region(asked, ("outbox.js", "blind.js"), html_template=template, server_functions=[press_blind], elem_id="blind")
         result = live.region(outcome, ("commands.js", "compare.js"), elem_id="outcome")
         decision = live.region(latest, ("commands.js", "drafts.js"), elem_id="verdict")
         choice = live.region(chooser, ("commands.js", "drafts.js"), elem_id="chooser")

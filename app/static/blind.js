@@ -1,18 +1,15 @@
-// A blind comparison. What a person does takes effect here at once; the server hears of it through an outbox that survives a reload.
-// Every press has its own id, so one that is sent twice counts once. The page is never told whose picture is whose.
-const AHEAD = 6;
+// A blind comparison. What a person does takes effect here at once; the server hears of it through the outbox. The page is never told whose
+// picture is whose.
+const AHEAD = 6, POLL_MS = 700, RETRY_MS = 1000;
 const KEYS = { ArrowLeft: "a", ArrowRight: "b", ArrowUp: "tie", z: "undo", Z: "undo", e: "finish", E: "finish", " ": "zoom" };
 const WORDS = { a: "Left picked", b: "Right picked", tie: "Equally good" };
 
 const find = (selector) => element.querySelector(selector);
 const root = find(".blind");
-const boxName = () => `studio-blind-${props.value}`;
 const isOpen = () => Boolean(props.value) && document.body.dataset.page === "prove" && !document.hidden;
-const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 let questions = []; // the first one is on the screen
 let answered = []; // those answered in this page, the latest last
-let outbox = []; // presses the server has not confirmed
 let told = { answered: 0, planned: 0, complete: false, failure: "", waiting: find(".prompt").textContent };
 let sending = false;
 let retry = true;
@@ -42,18 +39,12 @@ function say(sentence) {
   find(".say").textContent = sentence;
 }
 
-function post(press) {
-  outbox.push({ id: newId(), ...press });
-  sessionStorage.setItem(boxName(), JSON.stringify(outbox));
-  show();
-  pump();
-}
-
 function answer(choice) {
   const question = questions.shift();
   if (!question) return say("The next pair is not ready yet.");
   answered.push(question);
   post({ kind: "answer", pair: question.id, choice });
+  show();
   say(`${WORDS[choice]}. ${questions[0] ? `Next: ${questions[0].prompt}` : ""}`);
 }
 
@@ -61,6 +52,7 @@ function undo() {
   const last = answered.pop();
   if (last) questions.unshift(last);
   post({ kind: "undo", pair: last?.id ?? "" });
+  show();
   say("Last answer taken back.");
 }
 
@@ -85,9 +77,8 @@ const ACTS = { undo, zoom: () => zoom(), finish, retry: tryAgain };
 const act = (name) => (ACTS[name] ? ACTS[name]() : answer(name));
 
 function receive(reply) {
-  const done = new Set(reply.done), wasComplete = told.complete;
-  outbox = outbox.filter((press) => !done.has(press.id));
-  sessionStorage.setItem(boxName(), JSON.stringify(outbox));
+  const wasComplete = told.complete;
+  takeOut(reply.done);
   told = reply;
   find(".warning").textContent = reply.failure || reply.sentence;
   const sent = new Set(outbox.filter((press) => press.kind === "answer").map((press) => press.pair));
@@ -105,22 +96,20 @@ async function pump() {
   clearTimeout(timer);
   if (sending || !props.value) return;
   sending = true;
-  let pause = null;
-  const [session, comparison] = props.value.split(" ");
-  try {
-    const reply = await server.press_blind({ session, comparison, presses: outbox.slice(0, 32), ahead: AHEAD, retry });
+  const asked = props.value, [session, comparison] = asked.split(" ");
+  const message = { session, comparison, presses: outbox.slice(0, MOST_SENT), ahead: AHEAD, retry };
+  const reply = await server.press_blind(message).catch(() => null);
+  sending = false;
+  // The person may have turned to another comparison in the meantime.
+  if (props.value !== asked) return pump();
+  let pause = RETRY_MS;
+  if (Array.isArray(reply?.done)) {
     retry = false;
-    if (reply?.error) return (find(".warning").textContent = reply.error);
-    if (!Array.isArray(reply?.done)) throw new Error("no reply");
-    // The person may have turned to another comparison in the meantime.
-    if (props.value === `${session} ${comparison}`) receive(reply);
-    pause = outbox.length ? 0 : reply.complete || reply.failure || questions.length >= Math.min(AHEAD, reply.planned - reply.answered) ? null : 700;
-  } catch {
-    find(".warning").textContent = "The studio does not answer; trying again. Nothing you pressed is lost.";
-    pause = 1000;
-  } finally {
-    sending = false;
-  }
+    receive(reply);
+    const isEnough = reply.complete || reply.failure || questions.length >= Math.min(AHEAD, reply.planned - reply.answered);
+    pause = outbox.length ? 0 : isEnough ? null : POLL_MS;
+  } else find(".warning").textContent = reply?.error ?? "The studio does not answer; trying again.";
+  tellUnkept();
   if (pause !== null && (isOpen() || outbox.length)) timer = setTimeout(pump, pause);
 }
 
@@ -129,7 +118,7 @@ function begin() {
   answered = [];
   finishing = false;
   told = { ...told, answered: 0, planned: 0, complete: false, failure: "" };
-  outbox = JSON.parse(sessionStorage.getItem(boxName()) || "[]");
+  openBox();
   retry = true;
   show();
   if (isOpen() || outbox.length) pump();
@@ -152,5 +141,6 @@ document.addEventListener("keydown", (event) => {
 
 document.addEventListener("studio-page", () => (isOpen() ? tryAgain() : zoom(false)));
 document.addEventListener("visibilitychange", () => isOpen() && pump());
+window.addEventListener("online", pump);
 watch("value", begin);
 begin();

@@ -99,7 +99,7 @@ def hub(rounds: Sequence[RoundRecord], chosen: str, is_busy: bool, address: str,
     fields = (
         select("round", "Round", usable, chosen, "push-round"),
         text_field("repository", "Repository", "push-repository", hint="owner/name"),
-        text_field("token", "Token with the right to write", "push-token", kind="password", hint="Empty: the one of this machine"),
+        text_field("token", "Token with the right to write", "push-token", kind="password", hint="Empty: this machine's"),
         checkbox("private", "Only I can see it", "push-private", True),
         command("push", "Push to the hub"),
     )

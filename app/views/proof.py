@@ -16,7 +16,7 @@ def chooser(rounds: Sequence[RoundRecord], earlier: str, later: str, failure: st
     usable = [(each.id, name(each)) for each in rounds if not each.is_live]
     if len(usable) < 2:
         return ""
-    lists = select("earlier", "This one", usable, earlier, "earlier") + select("later", "against this one", usable, later, "later")
+    lists = select("earlier", "This one", usable, earlier, "earlier") + select("later", "Against this one", usable, later, "later")
     return (
         '<section class="panel" aria-label="Blind comparison"><h3>Which is better when you cannot see which is which?</h3>'
         '<p class="quiet small">The same prompts and the same noise, the sides shuffled. How it stands is told at the end.</p>'
@@ -113,6 +113,6 @@ def _pair(pair: BlindPair, earlier: RoundRecord, later: RoundRecord, is_shown: b
     data = f'data-earlier="{pair.earlier_image}" data-later="{pair.later_image}" data-prompt="{escape(pair.prompt)}"'
     spoken = escape(f"{pair.prompt}, {'picked: ' + winner if pair.winner != 'tie' else 'equally good'}; show under the slider")
     return (
-        f'<button type="button" class="pair" aria-pressed="{"true" if is_shown else "false"}" aria-label="{spoken}" {data}>'
+        f'<button type="button" class="duo" aria-pressed="{"true" if is_shown else "false"}" aria-label="{spoken}" {data}>'
         f'<span class="both">{pictures}</span><span class="small quiet">{escape(pair.prompt)}</span></button>'
     )

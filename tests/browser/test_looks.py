@@ -73,7 +73,7 @@ def open_page(page: Page, name: str) -> None:
     if name in ("learn", "prove"):
         expect(page.locator(f"#page-{name} .strip img")).to_have_count(8)
     if name == "prove":
-        expect(page.locator("#page-prove .pair")).to_have_count(4)
+        expect(page.locator("#page-prove .duo")).to_have_count(4)
     if name == "history":
         expect(page.locator(".tree li")).to_have_count(4)
         for summary in page.locator(".tree summary").all():

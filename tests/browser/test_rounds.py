@@ -66,7 +66,7 @@ def test_two_rounds_are_compared_blind_and_it_goes_on_after_a_reload(page: Page,
     verdict = page.get_by_role("region", name="Verdict")
     expect(verdict).to_contain_text("3 pairs")
     expect(question).to_be_hidden()
-    pairs = page.locator(".pair")
+    pairs = page.locator(".duo")
     expect(pairs).to_have_count(3)
     later = pairs.nth(2).get_attribute("data-later")
     pairs.nth(2).focus()
