@@ -209,17 +209,20 @@ def server_calls(draw: random.Random, config: dict, session: str, pair: str, cou
     made = values(draw)
     ids = [each["id"] for each in config["components"]]
     offering = [each["id"] for each in config["components"] if each["props"].get("server_fns")]
-    names = ["press", "press", "press", "__init__", "postprocess", "unique_key", "GRADIO_CACHE", "../press", ""]
-    press = '{"id": %s, "kind": %s, "pair": %s, "choice": %s}'
-    good = ['"p1"', '"answer"', json.dumps(pair), '"a"']
+    names = ["press", "press", "press", "press_blind", "__init__", "postprocess", "unique_key", "GRADIO_CACHE", "../press", ""]
+    press = '{"id": %s, "mode": %s, "card": %s, "said": %s, "undoes": %s}'
+    modes = ('"pair"', '"thumb"', '"stars"', '"best"', '"order"')
     for number in range(count):
-        fields = [next(made) if draw.random() < 0.4 else each for each in good]
+        mode = draw.choice(modes)
+        good = ['"p1"', mode, json.dumps(pair), '"a"', '""']
+        fields = [next(made) if draw.random() < 0.3 else each for each in good]
         presses = ", ".join([press % tuple(fields)] * draw.choice((1, 1, 1, 3, 100)))
         data = draw.choice(
             (
-                f'{{"session": "{session}", "presses": [{presses}], "ahead": {next(made)}, "shown": {next(made)}, "retry": false}}',
-                f'{{"session": "{session}", "presses": {next(made)}, "ahead": 8}}',
-                f'{{"session": {next(made)}, "presses": []}}',
+                f'{{"session": "{session}", "mode": {mode}, "presses": [{presses}], "ahead": {next(made)}, "without": {next(made)}}}',
+                f'{{"session": "{session}", "mode": {mode}, "presses": {next(made)}, "held": {next(made)}}}',
+                f'{{"session": "{session}", "mode": {next(made)}, "presses": []}}',
+                f'{{"session": {next(made)}, "mode": "pair", "comparison": {next(made)}, "presses": []}}',
                 next(made),
             )
         )

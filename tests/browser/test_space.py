@@ -14,7 +14,8 @@ from rlr_core.session.records import PREVIEW, PairRecord, SampleRecord
 from rlr_core.space.folder import write_space
 from rlr_core.space.limits import SpaceLimits
 from rlr_core.studio import Studio
-from tests.browser.conftest import PATIENCE_MS, Running, free_port, watched_page
+from tests.browser.conftest import PATIENCE_MS, watched_page
+from tests.browser.running import Running, free_port
 from tests.browser.test_loop import answer, expect_note, go
 
 QUESTIONS = 12
@@ -83,7 +84,7 @@ def test_two_visitors_at_once_see_their_own_work_alone(two: tuple[Page, Page], t
     for page in two:
         go(page, "Rate")
     # The same question, of which each has their own.
-    assert ada.locator(".question").get_attribute("data-pair") == bob.locator(".question").get_attribute("data-pair")
+    assert ada.locator(".question").get_attribute("data-card") == bob.locator(".question").get_attribute("data-card")
     answer(ada, "ArrowLeft", 1)
     answer(bob, "ArrowRight", 1)
     for count in range(2, 6):
@@ -116,7 +117,7 @@ def test_two_rounds_at_once_take_turns_and_each_is_its_visitors(two: tuple[Page,
     for page in two:
         go(page, "Learn")
         page.get_by_role("button", name="Advanced").click()
-        for field, value in (("Number of updates", "1"), ("Batch size", "2"), ("Drift check every", "0")):
+        for field, value in (("Number of updates", "1"), ("Batch size", "2")):
             page.get_by_label(field).fill(value)
             page.get_by_label(field).press("Tab")
         page.get_by_label("Reward").click()
