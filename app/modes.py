@@ -10,7 +10,7 @@ from rlr_core.session.records import Choice
 from rlr_core.session.worker import Job
 from rlr_core.studio import Picture, Session
 
-POOL = 32  # questions kept waiting, so that there is a choice
+POOL = 96  # questions kept waiting, so that there is a choice
 MOST_WAITING = 1000
 BETWEEN = ","  # the pictures in the name of a card that has several
 

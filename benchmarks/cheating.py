@@ -23,11 +23,12 @@ from rlr_core.tuning import HELD_OUT_SEED, estimated, learn
 
 NO_ANCHOR, NO_ALARM = 1e6, 1000.0
 PICTURES, SHOWN = 24, 8
+BASE = "base model"
 
 
 @dataclass(frozen=True)
 class Followed:
-    """One round's end.
+    """One round's end; the base model's line has no update.
 
     Attributes:
         updates: made when it ended.
@@ -81,10 +82,11 @@ def measured(studio: Studio, session: Session, round_id: str, reward: str) -> tu
 
 def table(rounds: Sequence[Followed]) -> str:
     """A line a round."""
-    head = ["followed with", "updates", "reward", "text match", "nats", *rounds[0].changes, "how it ended"]
+    gauges = list(rounds[-1].changes)
+    head = ["followed with", "updates", "reward", "text match", "nats", *gauges, "how it ended"]
     rows = [head, ["---"] * len(head)]
     for each in rounds:
-        changes = [f"{change:+.0%}" for change in each.changes.values()]
+        changes = [f"{each.changes.get(gauge, 0.0):+.0%}" for gauge in gauges]
         rows.append(
             [each.arm, str(each.updates), f"{each.reward:.3f}", f"{each.text_match:.3f}", f"{each.kl:.0f}", *changes, each.sentence]
         )
@@ -107,7 +109,7 @@ def plot(rows: dict[str, list[Image.Image]], path: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Follow the reward three times, print the table."""
+    """Measure the base model, follow the reward three times, print the table."""
     parser = argparse.ArgumentParser(prog="launch.py bench cheating", description=__doc__.splitlines()[0])
     parser.add_argument("--base-model", default="emoji")
     parser.add_argument("--reward", default="colourfulness")
@@ -117,12 +119,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="Needs matplotlib.")
     arguments = parser.parse_args(argv)
     config = replace(TUNE_DEFAULTS, reward=arguments.reward, num_updates=arguments.updates, seed=arguments.seed)
-    rounds, rows = [], {}
+    rounds: list[Followed] = []
+    rows: dict[str, list[Image.Image]] = {}
     with tempfile.TemporaryDirectory() as folder:
         studio = Studio(Path(folder))
         try:
             session = studio.create_session(arguments.base_model, studio.shipped_prompts("emoji"), config.seed)
-            _, rows["base model"] = measured(studio, session, session.current_round().id, config.reward)
+            figures, rows[BASE] = measured(studio, session, session.current_round().id, config.reward)
+            rounds.append(Followed(BASE, 0, {}, "", *figures, ""))
             for arm, settings in arms(config).items():
                 followed, rows[arm] = follow(studio, arguments.base_model, settings, arm)
                 rounds.append(followed)

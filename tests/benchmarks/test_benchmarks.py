@@ -162,11 +162,12 @@ def test_made_up_evidence_can_be_learned_from(make):
 def test_a_cheated_reward_is_followed_three_ways(tiny_folder, tmp_path, capsys):
     figures, picture = tmp_path / "figures.json", tmp_path / "pictures.png"
     assert bench.main(["cheating", "--base-model", str(tiny_folder), "--updates", "1", "--json", str(figures), "--plot", str(picture)]) == 0
-    rounds = json.loads(figures.read_text())
+    base, *rounds = json.loads(figures.read_text())
+    assert (base["arm"], base["updates"], base["kl"]) == ("base model", 0, 0.0)
     assert [each["arm"] for each in rounds] == ["neither", "gauges", "anchor and gauges"]
     assert all(each["updates"] == 1 and set(each["changes"]) == set(GAUGES) for each in rounds)
     assert rounds[0]["alarm"] == ""
-    assert capsys.readouterr().out.count("\n| ") == 5
+    assert capsys.readouterr().out.count("\n| ") == 6
     assert Image.open(picture).width > 800
 
 
