@@ -25,6 +25,9 @@ class SpaceLimits:
         180.0, "How long an update may take, since all others wait for it.", minimum=1.0, maximum=10_000.0, unit="s"
     )
     jobs: int = setting(6, "Jobs of a visitor that wait at the same time.", minimum=1, maximum=1000)
+    questions: int = setting(
+        16, "Questions of a visitor that wait, since all share one worker; at home there are more to choose from.", minimum=1, maximum=1000
+    )
     sessions: int = setting(10, "Sessions of a visitor.", minimum=1, maximum=1000)
     prompts: int = setting(100, "Prompts of a session.", minimum=1, maximum=1000)
     uploads: int = setting(40, "Pictures that a visitor may bring along.", minimum=0, maximum=1000)

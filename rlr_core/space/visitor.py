@@ -126,6 +126,10 @@ class VisitorSession(Session):
         super().__init__(studio, session_id)
         self._visitor = studio
 
+    def prepare_pairs(self, ahead: int = 12) -> Job | None:
+        """See to it that questions wait, no more than a visitor may have."""
+        return super().prepare_pairs(min(ahead, self._visitor.limits.questions))
+
     def answer(self, pair_id: str, choice: Choice, press_id: str | None = None, rater: str = ME) -> None:
         """Answer a question of this session."""
         self._count()

@@ -143,3 +143,11 @@ def test_every_preset_and_the_lists_are_within_the_limits(make):
         studio.check_round(config)
     for each in studio.rewards():
         studio.check_round(RoundConfig(reward=each.name))
+
+
+def test_no_more_questions_wait_than_a_visitor_may_have(make):
+    session = make(questions=4).latest_session()
+    job = session.prepare_pairs(96)
+    job.wait()
+    assert job.state == "done" and len(session.open_pairs(96)) == 4
+    assert session.prepare_pairs(96) is None
