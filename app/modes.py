@@ -64,7 +64,14 @@ def _sets(session: Session) -> dict[str, tuple[Picture, ...]]:
 
 def _rated(waiting: Callable[[Session], dict[str, Any]], view: Any, prepare: Any, keep: Any) -> Mode:  # noqa: ANN401 - as in Mode
     """A mode whose answers are ratings."""
-    return Mode(waiting, view, prepare, Session.num_ratings, keep, Session.undo_rating)
+    return Mode(
+        waiting,
+        view,
+        prepare,
+        lambda session: session.num_ratings(),
+        keep,
+        lambda session, press, undoes: session.undo_rating(press, undoes),
+    )
 
 
 MODES = {
@@ -72,32 +79,32 @@ MODES = {
         _questions,
         rating.pair,
         lambda session, ahead: session.prepare_pairs(max(ahead, POOL)),
-        Session.num_answers,
+        lambda session: session.num_answers(),
         lambda session, card, said, press: session.answer(card, cast(Choice, said), press),
-        Session.undo_answer,
+        lambda session, press, undoes: session.undo_answer(press, undoes),
     ),
     "thumb": _rated(
         _pictures,
         rating.thumb,
-        Session.prepare_pictures,
+        lambda session, ahead: session.prepare_pictures(ahead),
         lambda session, card, said, press: session.rate_thumb(card, number(said, 0, 1) == 1, press),
     ),
     "stars": _rated(
         _pictures,
         rating.stars,
-        Session.prepare_pictures,
+        lambda session, ahead: session.prepare_pictures(ahead),
         lambda session, card, said, press: session.rate_stars(card, number(said, 1, 5), press),
     ),
     "best": _rated(
         _sets,
         rating.best,
-        Session.prepare_sets,
+        lambda session, ahead: session.prepare_sets(ahead),
         lambda session, card, said, press: session.rate_order(ordered(card, said), len(said), press),
     ),
     "order": _rated(
         _sets,
         rating.order,
-        Session.prepare_sets,
+        lambda session, ahead: session.prepare_sets(ahead),
         lambda session, card, said, press: session.rate_order(ordered(card, said), None, press),
     ),
 }

@@ -58,7 +58,7 @@ REPLIES = """() => performance.getEntriesByType("resource").filter((each) => eac
   .map((each) => each.responseStart - each.requestStart)"""
 HAS_CARD = "before => { const { card } = document.querySelector('.question').dataset; return card && card !== before; }"
 FOCUSED = """() => { const { ariaLabel, labels, textContent } = document.activeElement;
-  return [ariaLabel, labels?.[0]?.textContent, textContent].filter(Boolean).join(" "); }"""
+  return document.activeElement === document.body ? "" : [ariaLabel, labels?.[0]?.textContent, textContent].filter(Boolean).join(" "); }"""
 
 
 def spread(milliseconds: Sequence[float]) -> dict[str, float]:
@@ -78,6 +78,7 @@ def opened(base_model: str, questions: int = 0) -> Iterator[Page]:
             page = browser.new_page(viewport={"width": 1280, "height": 900})
             page.set_default_timeout(PATIENCE_MS)
             page.goto(running.url)
+            page.get_by_role("navigation", name="Steps").wait_for()
             yield page
         finally:
             running.stop()

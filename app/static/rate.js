@@ -65,7 +65,7 @@ function show() {
 // Where the next cards will lie.
 function places() {
   const box = document.createElement("div");
-  box.className = `card wide ${mode.value}`;
+  box.className = "card wide";
   box.innerHTML = '<p class="prompt"></p><div class="row"></div>';
   box.firstChild.textContent = failure ? "No further pictures" : waiting;
   box.lastChild.innerHTML = '<figure><span class="picture waiting"></span></figure>'.repeat(shown() * size("pictures"));
@@ -233,7 +233,6 @@ function receive(asked, reply) {
   if (kept.length && !reply.sentence) tell(`Kept: ${kept.at(-1).words}.${board.length ? ` Next: ${cardOf(figure()).node.getAttribute("aria-label")}` : ""}`);
   if (asked !== mode.value) return;
   ({ count, failure, waiting } = reply);
-  find(".advice").textContent = reply.advice ?? "";
   warn(failure || reply.sentence);
   if (round !== reply.round) board = [];
   round = reply.round;

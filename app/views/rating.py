@@ -12,7 +12,7 @@ from rlr_core.session.records import PairRecord
 from rlr_core.studio import Picture
 
 THUMB = (
-    '<svg class="thumb" viewBox="0 0 24 24" aria-hidden="true"><path d="M2 10h4v11H2zm6 10.2c.9.5 1.9.8 3 .8h6.3c1 0 1.9-.7 2.1-1.7l1.5-7'
+    '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M2 10h4v11H2zm6 10.2c.9.5 1.9.8 3 .8h6.3c1 0 1.9-.7 2.1-1.7l1.5-7'
     'A2.2 2.2 0 0 0 18.8 9.6h-4.5l.8-4.3C15.4 3.5 14.4 2.2 13 2z"/></svg>'
 )
 
@@ -51,29 +51,29 @@ def pair(card: str, record: PairRecord) -> str:
     """A question: two pictures, of which one is better."""
     left = _figure(record.image_a, f"Left picture: {record.prompt}", _say("a", "ArrowLeft 1", "←", "Left is better"))
     right = _figure(record.image_b, f"Right picture: {record.prompt}", _say("b", "ArrowRight 2", "→", "Right is better"))
-    return _card("pair", card, record.prompt, left + right)
+    return _card(card, record.prompt, left + right)
 
 
 def thumb(card: str, picture: Picture) -> str:
     """A picture that is good or bad."""
     says = _say("1", "ArrowUp 1", "↑", "", THUMB, spoken="Good") + _say("0", "ArrowDown 2", "↓", "", THUMB, spoken="Bad")
-    return _single("thumb", card, picture, says)
+    return _single(card, picture, says)
 
 
 def stars(card: str, picture: Picture) -> str:
     """A picture that deserves one to five stars."""
     said = ((str(number), "1 star" if number == 1 else f"{number} stars") for number in range(1, 6))
-    return _single("stars", card, picture, items(_say(number, number, "", "", "★", spoken=spoken) for number, spoken in said))
+    return _single(card, picture, items(_say(number, number, "", "", "★", spoken=spoken) for number, spoken in said))
 
 
 def best(card: str, pictures: Sequence[Picture]) -> str:
     """Pictures of one prompt, of which one is the best."""
-    return _card("best", card, pictures[0].prompt, _places(pictures, "Best"))
+    return _card(card, pictures[0].prompt, _places(pictures, "Best"))
 
 
 def order(card: str, pictures: Sequence[Picture]) -> str:
     """Pictures of one prompt, to be placed from the best down; the last one's place follows."""
-    return _card("order", card, pictures[0].prompt, _places(pictures, "Place"))
+    return _card(card, pictures[0].prompt, _places(pictures, "Place"))
 
 
 def _places(pictures: Sequence[Picture], words: str) -> str:
@@ -83,18 +83,18 @@ def _places(pictures: Sequence[Picture], words: str) -> str:
     return items(_figure(picture.image_id, f"Picture {number}: {picture.prompt}", say) for number, (picture, say) in named)
 
 
-def _card(kind: str, card: str, prompt: str, figures: str) -> str:
+def _card(card: str, prompt: str, figures: str) -> str:
     return (
-        f'<article class="card wide {kind}" data-card="{escape(card)}" aria-label="{escape(prompt)}">'
+        f'<article class="card wide" data-card="{escape(card)}" aria-label="{escape(prompt)}">'
         f'<p class="prompt">{escape(prompt)}</p><div class="row">{figures}</div></article>'
     )
 
 
-def _single(kind: str, card: str, picture: Picture, says: str) -> str:
+def _single(card: str, picture: Picture, says: str) -> str:
     """A card of one picture, its prompt beneath it."""
     prompt = escape(picture.prompt)
     figure = _figure(picture.image_id, f"Picture: {picture.prompt}", f'<figcaption>{prompt}</figcaption><div class="says">{says}</div>')
-    return f'<article class="card {kind}" data-card="{escape(card)}" aria-label="{prompt}">{figure}</article>'
+    return f'<article class="card" data-card="{escape(card)}" aria-label="{prompt}">{figure}</article>'
 
 
 def _figure(image_id: str, name: str, below: str) -> str:
@@ -122,11 +122,10 @@ def desk(faces: Sequence[Face] = FACES) -> str:
 <button type="button" class="button again" data-act="retry">Try again</button>
 <div class="keys" role="group" aria-label="Other answers">
 {_say_beside("tie", "ArrowUp", "↑", "Equally good")}{_say_beside("both_bad", "ArrowDown", "↓", "Both bad")}
-{_act("skip", "S", "Skip")}{_act("undo", "U", "Undo")}{_act("zoom", "Z", "Full size")}
+{_act("skip", "S", "Skip")}{_act("undo", "U", "Undo")}{_act("zoom", "Z", "Zoom")}
 </div>
 {items(map(_hints, faces))}
 <div class="tally"><strong class="count"></strong><span class="trail" aria-hidden="true"></span></div>
-<p class="advice quiet"></p>
 <p class="told sr-only" aria-live="polite"></p>
 <dialog class="full" aria-label="Picture in full size"><img alt="">
 <p><span class="of"></span> <span class="hints quiet"><span class="cap">← →</span> the other pictures</span></p>

@@ -10,7 +10,7 @@ from rlr_core.session.records import PairRecord
 from rlr_core.studio import Session, Studio
 
 HOSTILE = '<img src=x onerror="alert(1)">\'"&</script>'
-NUM_PAIRS = 20
+NUM_PAIRS = 40
 
 
 @pytest.fixture
