@@ -20,6 +20,8 @@
 
   window.studioMarkSteps = mark;
   window.addEventListener("hashchange", open);
+  // What the page asked for while there was no network never ends, and nothing is refreshed after it. Unsent presses outlive the reload.
+  window.addEventListener("online", () => location.reload());
   if (document.body) document.body.dataset.page = page();
   else document.addEventListener("DOMContentLoaded", () => (document.body.dataset.page = page()));
 })();
