@@ -61,6 +61,8 @@ from rlr_core.space.visitor import VisitorStudio
 from rlr_core.space.zero_gpu import borrow_gpu
 from rlr_core.workshop import Workshop
 
+# A fork has one thread. Two add the same numbers in another order, and the optimizer's first steps make much of little.
+torch.set_num_threads(1)
 CONFIG = RoundConfig(reward="colourfulness", num_updates=2, batch_size=2, drift_check_every=0)
 found = {}
 for name, gpu_rounds in (("here", None), ("there", borrow_gpu(60))):
@@ -120,7 +122,7 @@ def test_it_runs_in_another_process_inside_the_event(found):
 def test_the_round_is_that_of_this_process(found):
     here, there = found["here"], found["there"]
     assert (there["status"], there["updates"], there["current"]) == ("done", 2, True)
-    assert here["sums"] == pytest.approx(there["sums"], rel=1e-4, abs=1e-6)
+    assert here["sums"] == there["sums"]
 
 
 def test_tensors_come_back_on_the_cpu(found):
