@@ -54,6 +54,7 @@ from rlr_core.session.records import (
     ComparisonRecord,
     ImportedTaste,
     PairRecord,
+    RatingKind,
     RatingRecord,
     RoundRecord,
     SampleRecord,
@@ -328,11 +329,11 @@ class Studio:
         if not base_model.strip():
             raise RLRError("The base model's name is empty: choose one of the list, a folder, a .safetensors file or a hub id.")
         chosen = tuple(prompts) or self.shipped_prompts("emoji" if base_model == "emoji" else "animals")
-        return Session(self, self.store.create_session(base_model.strip(), checked_prompts(chosen), seed, adapter, sampler, features).id)
+        return self._opened(self.store.create_session(base_model.strip(), checked_prompts(chosen), seed, adapter, sampler, features))
 
     def open_archive(self, path: Path, base_model: str = "") -> "Session":
         """A new session from an archive; `base_model` is what its base model is called here, if not as where the archive was made."""
-        return Session(self, read_archive(self.store, path, base_model).id)
+        return self._opened(read_archive(self.store, path, base_model))
 
     def export_file(self, content: str) -> tuple[Path, str]:
         """An export's file and what to call it; anything but the hash of one raises RLRError."""
@@ -344,12 +345,16 @@ class Studio:
 
     def session(self, session_id: str) -> "Session":
         """The session called so; RLRError if there is none."""
-        return Session(self, self.store.session(session_id).id)
+        return self._opened(self.store.session(session_id))
 
     def latest_session(self) -> "Session | None":
         """The newest session."""
         records = self.store.sessions()
-        return Session(self, records[-1].id) if records else None
+        return self._opened(records[-1]) if records else None
+
+    def _opened(self, record: SessionRecord) -> "Session":
+        """The session to work with; the one place where a studio of another kind gives one of its own."""
+        return Session(self, record.id)
 
     def picture(self, image_id: str) -> Path:
         """A stored picture's file; anything but the hash of one raises RLRError."""
@@ -552,11 +557,11 @@ class Session:
 
     def rate_thumb(self, image_id: str, up: bool, press_id: str | None = None, rater: str = ME) -> RatingRecord:
         """Say that a picture of this session is good or bad. The last word on a picture counts; the same press counts once."""
-        return self._store.rate(self.id, "thumb", (image_id,), up, press_id, rater)
+        return self._rate("thumb", (image_id,), up, press_id, rater)
 
     def rate_stars(self, image_id: str, stars: int, press_id: str | None = None, rater: str = ME) -> RatingRecord:
         """Give a picture of this session 1 to 5 stars, in the same way."""
-        return self._store.rate(self.id, "stars", (image_id,), stars, press_id, rater)
+        return self._rate("stars", (image_id,), stars, press_id, rater)
 
     def rate_order(
         self, image_ids: Sequence[str], num_ordered: int | None = None, press_id: str | None = None, rater: str = ME
@@ -565,7 +570,10 @@ class Session:
 
         Only the first `num_ordered` are in order, each better than all the rest: 1 for the best of several; None for all.
         """
-        return self._store.rate(self.id, "order", image_ids, len(image_ids) if num_ordered is None else num_ordered, press_id, rater)
+        return self._rate("order", image_ids, len(image_ids) if num_ordered is None else num_ordered, press_id, rater)
+
+    def _rate(self, kind: RatingKind, image_ids: Sequence[str], value: int, press_id: str | None, rater: str) -> RatingRecord:
+        return self._store.rate(self.id, kind, image_ids, value, press_id, rater)
 
     def undo_rating(self, press_id: str | None = None, of: str | None = None) -> RatingRecord | None:
         """Take the last rating back, or that of the press `of`, and return it; None if there is none. The same press counts once."""
@@ -627,7 +635,8 @@ class Session:
 
     def _fit_taste(self, job: Job) -> "Taste":
         job.check()
-        engine, (num_changes, imported), known = self._studio.engine(), self._heard(), self.taste()
+        engine, (num_changes, imported) = self._studio.engine(), self._heard()
+        num_answers, num_uploads = self.num_answers(), len(self.uploads())
         self._make_references(job)
         fitted, repeated = engine.fit_taste(self.record), engine.repeats(self.record)
         again = engine.repeat_due(self.record)
@@ -637,8 +646,8 @@ class Session:
         self._store.report(
             self.id,
             TasteFitted(
-                known.num_answers,
-                known.num_uploads,
+                num_answers,
+                num_uploads,
                 fitted.agreement_held_out,
                 self._store.num_rating_changes(self.id),
                 imported,

@@ -141,6 +141,5 @@ document.addEventListener("keydown", (event) => {
 
 document.addEventListener("studio-page", () => (isOpen() ? tryAgain() : zoom(false)));
 document.addEventListener("visibilitychange", () => isOpen() && pump());
-window.addEventListener("online", pump);
 watch("value", begin);
 begin();

@@ -342,7 +342,6 @@ onSwipe(desk, (way) => {
 onSwipe(full, (way) => move(way === "left" ? "ArrowRight" : "ArrowLeft"));
 document.addEventListener("studio-page", () => (isOpen() ? tryAgain() : full.close()));
 document.addEventListener("visibilitychange", () => isOpen() && pump());
-window.addEventListener("online", pump);
 narrow.addEventListener("change", show);
 watch("value", begin);
 begin();

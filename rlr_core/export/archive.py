@@ -91,7 +91,7 @@ def read_archive(store: Store, path: Path, base_model: str = "") -> SessionRecor
             return _Opening(store, archive, rows).run()
     except FileNotFoundError:
         raise RLRError(f"There is no file {path}: choose an archive that the studio saved.") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as problem:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as problem:
         raise RLRError(
             f"This is no whole archive of a session ({problem}): choose one that the studio saved, or copy it again."
         ) from problem

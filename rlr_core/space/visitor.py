@@ -8,7 +8,7 @@ from rlr_core.config import AdapterConfig, FeatureConfig, RoundConfig, SamplerCo
 from rlr_core.errors import Cancelled, RLRError
 from rlr_core.export.exports import Exports
 from rlr_core.rate import Meter, Rate
-from rlr_core.session.records import ME, Choice, RatingRecord, UploadRecord
+from rlr_core.session.records import ME, Choice, RatingKind, RatingRecord, SessionRecord, UploadRecord
 from rlr_core.session.worker import Job
 from rlr_core.space.limits import BASE_MODELS, REWARDS, SpaceLimits
 from rlr_core.space.zero_gpu import GpuRounds
@@ -103,20 +103,14 @@ class VisitorStudio(Studio):
             raise RLRError(f"You have {self.limits.sessions} sessions, as many as a visitor may have: go on with one of them.")
         if (sampler, adapter, features) != (None, None, None):
             raise RLRError(f"Visitors' sessions have the usual sampler, adapter and features: for others, {AT_HOME}.")
-        return self.session(super().create_session(base_model, prompts, seed).id)
+        return super().create_session(base_model, prompts, seed)
 
     def open_archive(self, path: Path, base_model: str = "") -> Session:
         """An archive is of a whole workspace's size, and names a model of its own."""
         raise RLRError(f"Visitors cannot open an archive: {AT_HOME}.")
 
-    def session(self, session_id: str) -> "VisitorSession":
-        """The session called so; RLRError if there is none."""
-        return VisitorSession(self, super().session(session_id).id)
-
-    def latest_session(self) -> "VisitorSession | None":
-        """The newest session."""
-        records = self.sessions()
-        return self.session(records[-1].id) if records else None
+    def _opened(self, record: SessionRecord) -> "VisitorSession":
+        return VisitorSession(self, record.id)
 
 
 class VisitorSession(Session):
@@ -135,22 +129,9 @@ class VisitorSession(Session):
         self._count()
         super().answer(pair_id, choice, press_id, rater)
 
-    def rate_thumb(self, image_id: str, up: bool, press_id: str | None = None, rater: str = ME) -> RatingRecord:
-        """Say that a picture is good or bad."""
+    def _rate(self, kind: RatingKind, image_ids: Sequence[str], value: int, press_id: str | None, rater: str) -> RatingRecord:
         self._count()
-        return super().rate_thumb(image_id, up, press_id, rater)
-
-    def rate_stars(self, image_id: str, stars: int, press_id: str | None = None, rater: str = ME) -> RatingRecord:
-        """Give a picture stars."""
-        self._count()
-        return super().rate_stars(image_id, stars, press_id, rater)
-
-    def rate_order(
-        self, image_ids: Sequence[str], num_ordered: int | None = None, press_id: str | None = None, rater: str = ME
-    ) -> RatingRecord:
-        """Put pictures in order."""
-        self._count()
-        return super().rate_order(image_ids, num_ordered, press_id, rater)
+        return super()._rate(kind, image_ids, value, press_id, rater)
 
     def _count(self) -> None:
         if (seconds := self._visitor.answers_given.seconds_to_wait("")) > 0:
