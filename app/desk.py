@@ -6,7 +6,7 @@ from typing import Any
 
 from rlr_core.errors import RLRError
 from rlr_core.session.worker import Job
-from rlr_core.studio import ROUND_LABEL, Studio
+from rlr_core.studio import Studio
 
 
 class Desk(ABC):
@@ -42,7 +42,7 @@ class Desk(ABC):
     def _waiting(self, further: str, otherwise: str) -> str:
         """Why the next thing may take a while; `further` things come once a round has ended."""
         job = self._studio.job()
-        if job is not None and job.state in ("running", "paused") and job.label.startswith(ROUND_LABEL):
+        if job in self._studio.learning_jobs() and job.state != "queued":
             return f"{job.label} is learning; further {further} come when it has ended."
         return otherwise
 

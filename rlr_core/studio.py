@@ -77,7 +77,6 @@ MAX_PROMPTS = 1000
 MAX_PROMPT_CHARACTERS = 500
 MAX_NOTE_CHARACTERS = 2000
 URGENT, USUAL, IDLE = 0, 1, 2
-ROUND_LABEL = "Round"
 SET_SIZE = 4  # pictures of one prompt to choose from
 
 
@@ -198,6 +197,7 @@ class Studio:
         self._line = self._workshop.line()
         self._engine: Engine | None = None
         self._queued: dict[str, Job] = {}
+        self._learning: dict[str, Job] = {}
         self._submitting = threading.Lock()
 
     def close(self) -> None:
@@ -254,9 +254,20 @@ class Studio:
         """The job at work, or else the next one."""
         return next(iter(self.jobs()), None)
 
+    def submit_round(self, record: RoundRecord, work: Any) -> Job:  # noqa: ANN401 - Job -> anything
+        """Queue the learning of a round."""
+        job = self.submit(f"Round {record.number}", work)
+        self._learning = {key: each for key, each in self._learning.items() if not each.has_ended} | {record.id: job}
+        return job
+
+    def learning_job(self, round_id: str) -> Job | None:
+        """The job of a round at work or waiting, else None."""
+        job = self._learning.get(round_id)
+        return None if job is None or job.has_ended else job
+
     def learning_jobs(self) -> tuple[Job, ...]:
         """The rounds at work or waiting."""
-        return tuple(job for job in self.jobs() if job.label.startswith(ROUND_LABEL))
+        return tuple(job for job in self._learning.values() if not job.has_ended)
 
     # Lists to choose from
 
@@ -716,13 +727,18 @@ class Session:
     # Rounds
 
     def start_round(self, config: RoundConfig) -> Job:
-        """Learn from the current round on. Settings that cannot work raise at once; the round itself runs in the background."""
+        """Learn from the current round on, in the background; behind rounds that learn or wait already, from the newest of them on.
+
+        It begins when that one has ended well, and is withdrawn if it ends otherwise. Settings that cannot work raise at once.
+        """
         validate(config)
         self._studio.check_names(config)
         if config.uses_taste and self.taste().is_empty:
             raise RLRError("There are no answers yet, so there is no taste to learn: answer some questions, or choose another reward.")
-        self._refuse_while_learning()
-        record = self._store.create_round(self.record.current_round_id, config)
+        # Together, or the round before could end in between without knowing of this one.
+        with self._store.transaction():
+            live = [record for record in self.rounds() if record.is_live]
+            record = self._store.create_round(live[-1].id if live else self.record.current_round_id, config)
         return self._run_round(record)
 
     def resume_round(self, round_id: str) -> Job:
@@ -730,18 +746,42 @@ class Session:
         record = self.round(round_id)
         if record.status not in ("stopped", "interrupted", "failed", "drifted"):
             raise RLRError(f"Round {record.number} is {record.status}, so there is nothing to resume: start a new round.")
-        self._refuse_while_learning()
         self._store.lock.acquire()
         self._store.report(self.id, RoundQueued(record.id))
         return self._run_round(record)
 
-    def _refuse_while_learning(self) -> None:
-        busy = next((record for record in self.rounds() if record.is_live), None)
-        if busy is not None:
-            raise RLRError(f"Round {busy.number} is still {busy.status}: wait for it, or stop it first.")
+    def withdraw_round(self, round_id: str) -> None:
+        """Let a round that waits not begin, nor those that wait for it."""
+        record = self.round(round_id)
+        if record.status != "queued":
+            raise RLRError(f"Round {record.number} is {record.status}, so it waits no more: {'stop it' if record.is_live else 'leave it'}.")
+        self._withdraw_followers(record)
+        self._withdraw(record)
 
     def _run_round(self, record: RoundRecord) -> Job:
-        return self._studio.submit(f"{ROUND_LABEL} {record.number}", lambda job: self.learn(record.id, job))
+        return self._studio.submit_round(record, lambda job: self.learn(record.id, job))
+
+    def _withdraw_followers(self, record: RoundRecord) -> None:
+        """Withdraw the rounds that wait for this one, or for another that does."""
+        awaited, waiting = {record.id}, []
+        for each in self.rounds():
+            if each.status == "queued" and each.parent_id in awaited:
+                awaited.add(each.id)
+                waiting.append(each)
+        for each in reversed(waiting):
+            self._withdraw(each)
+
+    def _withdraw(self, record: RoundRecord) -> None:
+        """Take a round that waits out of the tree, unless it has learned something before."""
+        job = self._studio.learning_job(record.id)
+        if job is not None:
+            job.stop()
+            if job.state != "stopped":
+                return  # it has just begun, and ends as a stopped round does
+        if self._has_adapter(record):
+            self._end(record, "stopped", "Stopped before it went on. Resume it, or go on from an earlier round.")
+        else:
+            self._store.delete_round(record.id)
 
     def learn(self, round_id: str, job: Job) -> Iterator[None]:
         """Learn what is left of a round in this thread, the worker's: an update a part, so that other studios have their turns between."""
@@ -755,9 +795,17 @@ class Session:
         except Exception as problem:
             self._end(record, "failed", in_words(problem))
             raise
+        finally:
+            self._see_to_followers(record)
+
+    def _see_to_followers(self, record: RoundRecord) -> None:
+        """Withdraw the rounds that wait for one that has not ended well: they were to go on from what it would have learned."""
+        if self.round(record.id).status not in ("done", "budget_spent"):
+            self._withdraw_followers(record)
 
     def _learn_updates(self, record: RoundRecord, job: Job) -> Iterator[None]:
-        engine, (_, config) = self._studio.engine(), record.lesson
+        engine, (parent_id, config) = self._studio.engine(), record.lesson
+        self._check_usable(self.round(parent_id))
         if config.uses_taste and not engine.has_taste(record):
             engine.keep_taste(record, self._fit_taste(job))
         watch, update = Watch(self._store, engine, self.record, record, job.check), engine.updates_made(record)
@@ -809,9 +857,11 @@ class Session:
         self._check_usable(record)
         self._store.set_current_round(record.id)
 
+    def _has_adapter(self, record: RoundRecord) -> bool:
+        return record.parent_id is None or (self._store.round_folder(record.id) / STATE_FILE).exists()
+
     def _check_usable(self, record: RoundRecord) -> None:
-        has_adapter = record.parent_id is None or (self._store.round_folder(record.id) / STATE_FILE).exists()
-        if not has_adapter or record.is_live:
+        if not self._has_adapter(record) or record.is_live:
             raise RLRError(f"Round {record.number} is {record.status} and has no adapter to use yet: choose another round.")
 
     def undo(self) -> RoundRecord:
@@ -933,23 +983,41 @@ class Session:
         return max((metric.update for metric in drift_metrics(self._store, round_id) if metric.update not in rang), default=0)
 
     def stop(self) -> None:
-        """End the running round at the next denoising step."""
-        self._with_running_round(Job.stop)
+        """End the running round at the next denoising step; those that wait for it are withdrawn."""
+        record, job = self._at_the_front()
+        if job is not None:
+            job.stop()
+        if record is not None and (job is None or job.state == "stopped") and self.round(record.id).status == "queued":
+            self._end(record, "stopped", "Stopped before it began. Resume it, or go on from an earlier round.")
+            self._withdraw_followers(record)
 
     def pause(self) -> None:
         """Hold the running round at the next denoising step."""
-        self._with_running_round(Job.pause)
+        _, job = self._at_the_front()
+        if job is not None:
+            job.pause()
 
     def unpause(self) -> None:
         """Let a held round go on."""
-        self._with_running_round(Job.resume)
+        _, job = self._at_the_front()
+        if job is not None:
+            job.resume()
 
-    def _with_running_round(self, action: Any) -> None:  # noqa: ANN401 - Job -> None
-        for job in self._studio.learning_jobs():
-            action(job)
-        for record in self.rounds():
-            if record.status == "queued" and not self._studio.learning_jobs():
-                self._end(record, "stopped", "Stopped before it began. Resume it, or go on from an earlier round.")
+    def _at_the_front(self) -> tuple[RoundRecord | None, Job | None]:
+        """The round at work, or else the first of those that wait, and its job."""
+        live = [record for record in self.rounds() if record.is_live]
+        first = next((record for record in live if record.status == "running"), next(iter(live), None))
+        return first, self._studio.learning_job(first.id) if first else None
+
+    def shown_round(self) -> RoundRecord | None:
+        """The round of learning to watch: the one at work, or else the first that waits, or else the last one; None before the first."""
+        first, _ = self._at_the_front()
+        return first or next((each for each in reversed(self.rounds()) if each.is_learned), None)
+
+    def waiting_rounds(self) -> tuple[RoundRecord, ...]:
+        """The rounds that wait behind the one to watch, in order."""
+        first, _ = self._at_the_front()
+        return tuple(record for record in self.rounds() if record.status == "queued" and first is not None and record.id != first.id)
 
     def progress(self, round_id: str) -> RoundProgress:
         """How a round is doing, from the store alone."""

@@ -1,7 +1,6 @@
 """The header above all pages: the steps and the news."""
 
 from app.live import Live
-from app.pages import learn
 from app.views import header
 from app.views.header import Step
 from app.views.markup import count
@@ -41,7 +40,7 @@ def view(studio: Studio, session: Session) -> str:
 
 def news(studio: Studio, session: Session) -> str:
     """What is being done, else what failed, else that all is well."""
-    job, failures, latest = studio.job(), session.failures(), learn.latest_round(session)
+    job, failures, latest = studio.job(), session.failures(), session.shown_round()
     if job is not None and job.state in header.BUSY:
         return header.news(job.state, job.label, studio.num_before())
     if failures:
@@ -55,14 +54,15 @@ def news(studio: Studio, session: Session) -> str:
 def steps(session: Session) -> list[Step]:
     """How far the session is, step by step."""
     answers, ratings = session.num_answers(), session.num_ratings()
-    latest, current = learn.latest_round(session), session.current_round()
+    latest, current = session.shown_round(), session.current_round()
     proof, files = session.current_proof(), len(session.exports.records())
     is_waiting = latest is not None and (latest.is_live or latest.status == "drifted")
     has_ended = latest is not None and not latest.is_live and latest.status != "failed"
+    learning = "waiting" if is_waiting else "done" if has_ended else ""
     return [
         Step("model", "Model", short_name(session.record.base_model, BASE_MODELS), "done" if session.previews(1) else ""),
         Step("rate", "Rate", _rate_note(answers, ratings), "done" if answers or ratings else ""),
-        Step("learn", "Learn", _learn_note(latest), "waiting" if is_waiting else "done" if has_ended else ""),
+        Step("learn", "Learn", _learn_note(latest, len(session.waiting_rounds())), learning),
         Step("prove", "Prove", _prove_note(proof), "done" if proof is not None and proof.is_complete else "waiting" if has_ended else ""),
         Step("history", "History", f"Round {current.number} in use" if current.number else "Base model in use"),
         Step("export", "Export", count(files, "file") if files else "Nothing made yet", "done" if files else ""),
@@ -74,8 +74,9 @@ def _rate_note(answers: int, ratings: int) -> str:
     return ", ".join(said) or count(0, "answer")
 
 
-def _learn_note(latest: RoundRecord | None) -> str:
-    return f"Round {latest.number}: {WORDS[latest.status]}" if latest else "No round yet"
+def _learn_note(latest: RoundRecord | None, num_waiting: int) -> str:
+    behind = f", {num_waiting} to follow" if num_waiting else ""
+    return f"Round {latest.number}: {WORDS[latest.status]}{behind}" if latest else "No round yet"
 
 
 def _prove_note(proof: Proof | None) -> str:

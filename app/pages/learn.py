@@ -13,7 +13,6 @@ from app.views import markup, rounds
 from rlr_core.config import AUTOMATIC, RoundConfig
 from rlr_core.drift import DriftSettings
 from rlr_core.errors import RLRError
-from rlr_core.session.records import RoundRecord
 from rlr_core.studio import Named, Session, Studio
 
 PRESET_WORDS = {"careful": "A small, safe step", "normal": "A clear step", "bold": "A big step, watch the pictures"}
@@ -30,7 +29,9 @@ def build(live: Live) -> None:
     with gr.Column(elem_id="page-learn", elem_classes="page"):
         gr.HTML(
             markup.lead(
-                "Learn a round", "The studio changes the model towards what is rewarded. Nothing is final: every round can be undone."
+                "Learn a round",
+                "The studio changes the model towards what is rewarded. Nothing is final: every round can be undone. Start several, and "
+                "each goes on from the one before.",
             ),
             **STUDIO,
         )
@@ -119,11 +120,13 @@ def start_round(
 
 
 def command(session: Session, data: dict[str, str]) -> None:
-    """Pause, go on, stop, resume, or return to what passed its check."""
+    """Pause, go on, stop, resume, withdraw, or return to what passed its check."""
     actions = {"pause": session.pause, "go_on": session.unpause, "stop": session.stop}
     name = data.get("command", "")
     if name == "resume":
         session.resume_round(data.get("round", ""))
+    elif name == "withdraw":
+        session.withdraw_round(data.get("round", ""))
     elif name == "return":
         session.return_to_last_good(data.get("round", ""))
     elif name in actions:
@@ -132,20 +135,16 @@ def command(session: Session, data: dict[str, str]) -> None:
         raise RLRError(f"'{name}' is nothing this page can do: reload it.")
 
 
-def latest_round(session: Session) -> RoundRecord | None:
-    """The last round of learning that was begun, None before the first."""
-    return next((each for each in reversed(session.rounds()) if each.is_learned), None)
-
-
 def progress(studio: Studio, session: Session) -> str:
-    """How the latest round is doing."""
-    latest = latest_round(session)
+    """How the round to watch is doing, and which ones wait behind it."""
+    shown = session.shown_round()
     job = studio.job()
     is_paused = job is not None and job.state == "paused"
-    return rounds.progress(latest, session.progress(latest.id) if latest else None, is_paused)
+    watched = rounds.progress(shown, session.progress(shown.id) if shown else None, is_paused)
+    return watched + rounds.waiting(session.waiting_rounds())
 
 
 def before_after(studio: Studio, session: Session) -> str:
-    """What the latest round changed so far."""
-    latest = latest_round(session)
-    return rounds.live_strip(session.strip(latest.id), latest.is_live) if latest else ""
+    """What the round to watch changed so far."""
+    shown = session.shown_round()
+    return rounds.live_strip(session.strip(shown.id), shown.is_live) if shown else ""

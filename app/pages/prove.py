@@ -35,7 +35,7 @@ def build(live: Live) -> None:
 
 def latest(studio: Studio, session: Session) -> str:
     """The latest round before and after, and what can be done about it."""
-    learned = learn.latest_round(session)
+    learned = session.shown_round()
     if learned is None:
         return rounds.verdict(None, session.current_round(), (), "")
     # While nobody may know whose picture is whose, and where the same is told better, the look at both is out of the way.

@@ -58,6 +58,22 @@ def progress(round_: RoundRecord | None, progress: RoundProgress | None, is_paus
     )
 
 
+def waiting(rounds: Sequence[RoundRecord]) -> str:
+    """The rounds that wait for the one shown above, in order, each with a way out of the queue."""
+    if not rounds:
+        return ""
+    note = "Each goes on from the one before, if that ends well."
+    written = items(_waiting_round(each) for each in rounds)
+    return f'<section class="panel queue"><h3>To follow</h3><p class="quiet small">{note}</p><ol>{written}</ol></section>'
+
+
+def _waiting_round(round_: RoundRecord) -> str:
+    _, config = round_.lesson
+    words = f"{config.reward.replace('_', ' ')}, {count(config.num_updates, 'update')}, at most {config.kl_budget:g} nats"
+    button = command("withdraw", "Withdraw", {"round": round_.id}, spoken=f"Withdraw round {round_.number}")
+    return f'<li><span><strong>Round {round_.number}</strong> <span class="quiet">{escape(words)}</span></span>{button}</li>'
+
+
 def _distance(progress: RoundProgress) -> str:
     """How far from the base model, not from the round's start: that difference of two estimates could read as less than nothing."""
     limit = progress.kl_at_start + progress.kl_budget

@@ -261,6 +261,20 @@ def test_progress_says_how_far_and_how_long():
     assert [meter["aria-valuenow"] for meter in meters] == ["3", "20"]
 
 
+def test_rounds_that_wait_say_what_they_will_do_and_can_be_withdrawn():
+    waiting = [
+        replace(FIRST, id=f"r{number}", number=number, status="queued", config=RoundConfig(num_updates=9, kl_budget=70.0))
+        for number in (2, 3)
+    ]
+    page = Page(rounds.waiting(waiting))
+    assert "Round 2 taste, 9 updates, at most 70 nats" in page.text
+    assert [(each["data-round"], each["aria-label"]) for each in page.all("button")] == [
+        ("r2", "Withdraw round 2"),
+        ("r3", "Withdraw round 3"),
+    ]
+    assert rounds.waiting([]) == ""
+
+
 def test_an_alarm_says_what_rings_and_offers_both_ways_on():
     page = Page(rounds.progress(replace(FIRST, status="drifted"), replace(PROGRESS, drift=DRIFT, sentence="It waits."), False))
     assert [paragraph for paragraph in page.all("div") if paragraph.get("role") == "alert"]

@@ -172,3 +172,21 @@ def test_the_settings_of_what_is_chosen_reach_the_round(page: Page, app):
     assert config.reward_settings == {"quality": 60}
     assert config.estimator_settings == {"num_flips": 2}
     assert config.drift_settings == {"saturation": 3.0}
+
+
+def test_rounds_wait_for_one_another_and_one_that_waits_is_withdrawn(page: Page, tmp_path):
+    start_round(page, "Colourfulness", 500)
+    start = page.get_by_role("button", name="Start learning")
+    expect_note(page, "Learn", "Round 1: running")
+    for behind in (1, 2):
+        start.click()
+        expect_note(page, "Learn", f"Round 1: running, {behind} to follow")
+    queue = page.locator("#progress .queue li")
+    expect(queue).to_have_count(2)
+    expect(queue.first).to_contain_text("Round 2 colourfulness, 500 updates")
+    page.screenshot(path=tmp_path / "queue.png", full_page=True)
+    page.get_by_role("button", name="Withdraw round 3").click()
+    expect(queue).to_have_count(1)
+    page.get_by_role("button", name="Stop").click()
+    expect_note(page, "Learn", "Round 1: stopped")
+    expect(queue).to_have_count(0)

@@ -119,9 +119,12 @@ def test_everybody_begins_with_an_example_of_their_own(tmp_path, workshop, examp
 def test_rounds_of_all_are_counted_together(visitors):
     ada, bob = visitors.studio("ada"), visitors.studio("bob")
     gate, begun = threading.Event(), threading.Event()
-    job = ada.submit("Round 1", lambda job: (begun.set(), gate.wait(10)))
+    job = ada.submit("Something else", lambda job: (begun.set(), gate.wait(10)))
+    ada.latest_session().start_round(RoundConfig(reward="colourfulness", num_updates=1))
     assert begun.wait(10) and visitors.num_rounds() == 1
     with pytest.raises(RLRError, match="1 rounds of visitors"):
-        bob.latest_session().start_round(RoundConfig(reward="colourfulness"))
+        bob.latest_session().start_round(RoundConfig(reward="colourfulness", num_updates=1))
+    ada.latest_session().stop()
+    assert visitors.num_rounds() == 0
     gate.set()
     assert job.wait(10)
