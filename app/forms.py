@@ -9,7 +9,8 @@ import gradio as gr
 from gradio.components import Component
 
 from app.live import QUIET
-from rlr_core.config import about, from_mapping
+from rlr_core.config import about, default_of, from_mapping
+from rlr_core.errors import InvalidSettings
 
 
 def shown_fields(kind: type, without: Sequence[str] = ()) -> list[Field]:
@@ -28,6 +29,8 @@ def title(each: Field) -> str:
 def hint(each: Field) -> str:
     """The field's help and range in one line."""
     known = about(each)
+    if isinstance(default_of(each), Mapping):
+        return f"{known.help} One a line: name = number."
     if known.minimum is None or known.maximum is None:
         return known.help
     return f"{known.help} From {number(known.minimum)} to {number(known.maximum)}."
@@ -48,14 +51,17 @@ def control(each: Field, choices: Sequence[tuple[str, str]] = ()) -> Component:
 
     Ranges and names are checked by the settings themselves, whose sentences say more than a control can.
     """
-    known, kind = about(each), type(each.default)
-    common: dict[str, Any] = {"label": title(each), "info": hint(each), "value": each.default, "interactive": True}
+    known, default = about(each), default_of(each)
+    kind = type(default)
+    common: dict[str, Any] = {"label": title(each), "info": hint(each), "value": default, "interactive": True}
     if choices or known.choices:
         return gr.Dropdown(list(choices or known.choices), allow_custom_value=True, **common)
     if kind is bool:
         return gr.Checkbox(**common)
     if kind in (int, float):
         return gr.Number(precision=0 if kind is int else None, **common)
+    if kind is dict:
+        return gr.Textbox(**common | {"value": as_lines(default), "lines": 3, "placeholder": "name = number"})
     return gr.Textbox(max_lines=1, **common)
 
 
@@ -85,15 +91,50 @@ def _with_value(name: str, held: Mapping[str, Any], value: Any) -> dict[str, Any
 
 
 def given(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that a form holds, as the fields of `kind` want them. An emptied field is left out: it takes its default."""
-    floats = {each.name for each in fields(kind) if isinstance(each.default, float)}
+    """The values that a form holds, as the fields of `kind` want them. An emptied field is left out: it takes its default.
+
+    Lines that are no numbers by name raise InvalidSettings.
+    """
+    defaults = defaults_of(kind)
     held = {name: value for name, value in values.items() if value is not None and value != ""}
-    return {name: float(value) if name in floats and type(value) is int else value for name, value in held.items()}
+    return {name: _wanted(name, value, defaults.get(name)) for name, value in held.items()}
+
+
+def defaults_of(kind: type) -> dict[str, Any]:
+    """The default of each field by its name."""
+    return {each.name: default_of(each) for each in fields(kind)}
+
+
+def _wanted(name: str, value: Any, default: Any) -> Any:  # noqa: ANN401
+    """A form's value as a field with such a default wants it."""
+    if isinstance(default, float) and type(value) is int:
+        return float(value)
+    if isinstance(default, Mapping) and isinstance(value, str):
+        return from_lines(name, value)
+    return value
+
+
+def as_lines(values: Mapping[str, float]) -> str:
+    """Numbers by name, as a person writes them: "text_match = 1", one a line."""
+    return "\n".join(f"{name} = {value:g}" for name, value in values.items())
+
+
+def from_lines(field_name: str, text: str) -> dict[str, float]:
+    """The numbers by name in such lines; others raise InvalidSettings."""
+    found = {}
+    for line in filter(str.strip, text.splitlines()):
+        name, _, value = (part.strip() for part in line.partition("="))
+        try:
+            found[name] = float(value)
+        except ValueError:
+            sentence = f"{field_name}: the line '{line.strip()}' has no number to read; write it like text_match = 1."
+            raise InvalidSettings({field_name: sentence}) from None
+    return found
 
 
 def changed(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the given values that are not the default."""
-    defaults = {each.name: each.default for each in fields(kind)}
+    defaults = defaults_of(kind)
     return {name: value for name, value in given(kind, values).items() if value != defaults.get(name)}
 
 

@@ -30,13 +30,21 @@ class About:
 
 
 def setting(default: Any, help: str, **about: Any) -> Any:  # noqa: A002, ANN401 - the name is the field's
-    """A dataclass field with its About."""
-    return field(default=default, metadata={"about": About(help, **about)})
+    """A dataclass field with its About; every object has a mapping of its own as its default."""
+    metadata = {"about": About(help, **about)}
+    if isinstance(default, Mapping):
+        return field(default_factory=lambda: dict(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
 def about(each: Field) -> About:
     """The About of a field made by `setting`."""
     return each.metadata["about"]
+
+
+def default_of(each: Field) -> Any:  # noqa: ANN401
+    """The default of a field that has one."""
+    return each.default if each.default_factory is MISSING else each.default_factory()
 
 
 @dataclass(frozen=True)
@@ -162,7 +170,7 @@ def problems(config: Any) -> dict[str, str]:  # noqa: ANN401 - any settings data
 
 def _problem(each: Field, value: Any) -> str | None:  # noqa: ANN401
     known = about(each)
-    kind = type(each.default)
+    kind = type(default_of(each))
     if kind is bool:
         return None if isinstance(value, bool) else f"{each.name} = {value!r}: it is true or false."
     if kind in (int, float):

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from rlr_core.chain import Reward
+from rlr_core.config import setting
 from rlr_core.errors import RLRError
 from rlr_core.rewarding import evaluate
 
 NAME = "composite"
-DEFAULT_WEIGHTS = {"text_match": 1.0, "colourfulness": 0.3}
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,17 @@ class CompositeSettings:
     """The parts of the sum.
 
     Attributes:
-        weights: how much each reward counts, by its name; a negative one is avoided instead of sought.
-        units: what each part's values are divided by before they are weighed; 1 for a part that is not named. Its usual spread over
-            pictures makes weights comparable.
         settings: each part's own settings, by its name.
     """
 
-    weights: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_WEIGHTS))
-    units: Mapping[str, float] = field(default_factory=dict)
+    weights: Mapping[str, float] = setting(
+        {"text_match": 1.0, "colourfulness": 0.3}, "How much each reward counts, by its name; a negative one is avoided instead of sought."
+    )
+    units: Mapping[str, float] = setting(
+        {},
+        "What a reward's values are divided by before they are weighed, by its name: with its usual spread over pictures, weights can be "
+        "compared. One that is not named is divided by 1.",
+    )
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def combination_problems(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ from app.pages.learn import dealt, fill
 from rlr_core.config import RoundConfig, SamplerConfig
 from rlr_core.drift import DriftSettings
 from rlr_core.errors import InvalidSettings, RLRError
+from rlr_core.rewards.composite import CompositeSettings
 
 
 def test_every_setting_has_a_control_with_its_default_help_and_range():
@@ -49,6 +50,23 @@ def test_presets_fill_the_form_and_unknown_ones_are_refused(studio):
 
 def test_only_what_differs_from_the_defaults_is_taken_over():
     assert forms.changed(DriftSettings, {"saturation": 0.5, "contrast": 1, "edges": None, "dark": ""}) == {"contrast": 1.0}
+
+
+def test_numbers_by_name_are_written_one_a_line():
+    with gr.Blocks():
+        made = forms.controls(CompositeSettings)
+    assert list(made) == ["weights", "units"]
+    assert made["weights"].value == "text_match = 1\ncolourfulness = 0.3"
+    assert made["weights"].info.endswith("avoided instead of sought. One a line: name = number.")
+    assert forms.changed(CompositeSettings, {"weights": "text_match = 1\ncolourfulness = 0.3", "units": ""}) == {}
+    typed = {"weights": " taste=1\n\n simplicity = -0.5 ", "units": "taste = 0.1"}
+    assert forms.changed(CompositeSettings, typed) == {"weights": {"taste": 1.0, "simplicity": -0.5}, "units": {"taste": 0.1}}
+
+
+@pytest.mark.parametrize("line", ["taste", "taste = much", "= ", "taste: 1"])
+def test_a_line_without_a_number_is_told_of(line):
+    with pytest.raises(InvalidSettings, match=f"weights: the line '{line.strip()}' has no number"):
+        forms.changed(CompositeSettings, {"weights": f"text_match = 1\n{line}"})
 
 
 def test_before_the_libraries_are_loaded_no_plug_in_is_known(studio):
