@@ -24,7 +24,7 @@ class Mode:
         view: a card's HTML.
         prepare: see to it that so many cards wait; the job that makes more, None if there are enough.
         count: how much was said already.
-        keep: keep what was said of a card: (session, card, said, press id).
+        keep: keep what was said of a card: (session, card, said, press id, rater).
         undo: take back what an earlier press said: (session, press id, id of the earlier press).
     """
 
@@ -32,7 +32,7 @@ class Mode:
     view: Callable[[str, Any], str]
     prepare: Callable[[Session, int], Job | None]
     count: Callable[[Session], int]
-    keep: Callable[[Session, str, str, str], Any]
+    keep: Callable[[Session, str, str, str, str], Any]
     undo: Callable[[Session, str, str], Any]
 
 
@@ -80,31 +80,31 @@ MODES = {
         rating.pair,
         lambda session, ahead: session.prepare_pairs(max(ahead, POOL)),
         lambda session: session.num_answers(),
-        lambda session, card, said, press: session.answer(card, cast(Choice, said), press),
+        lambda session, card, said, press, rater: session.answer(card, cast(Choice, said), press, rater),
         lambda session, press, undoes: session.undo_answer(press, undoes),
     ),
     "thumb": _rated(
         _pictures,
         rating.thumb,
         lambda session, ahead: session.prepare_pictures(ahead),
-        lambda session, card, said, press: session.rate_thumb(card, number(said, 0, 1) == 1, press),
+        lambda session, card, said, press, rater: session.rate_thumb(card, number(said, 0, 1) == 1, press, rater),
     ),
     "stars": _rated(
         _pictures,
         rating.stars,
         lambda session, ahead: session.prepare_pictures(ahead),
-        lambda session, card, said, press: session.rate_stars(card, number(said, 1, 5), press),
+        lambda session, card, said, press, rater: session.rate_stars(card, number(said, 1, 5), press, rater),
     ),
     "best": _rated(
         _sets,
         rating.best,
         lambda session, ahead: session.prepare_sets(ahead),
-        lambda session, card, said, press: session.rate_order(ordered(card, said), len(said), press),
+        lambda session, card, said, press, rater: session.rate_order(ordered(card, said), len(said), press, rater),
     ),
     "order": _rated(
         _sets,
         rating.order,
         lambda session, ahead: session.prepare_sets(ahead),
-        lambda session, card, said, press: session.rate_order(ordered(card, said), None, press),
+        lambda session, card, said, press, rater: session.rate_order(ordered(card, said), None, press, rater),
     ),
 }

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from app.modes import MODES
 from rlr_core.errors import NotKept, RLRError
+from rlr_core.session.records import ME
 from rlr_core.studio import Session
 
 Read = TypeVar("Read")
@@ -15,13 +16,15 @@ MOST_CHARACTERS = 512
 
 @dataclass(frozen=True)
 class Press:
-    """One press: in a mode, `said` was said of a card; or, where there is an `undoes`, what the press called so had said was taken back."""
+    """One press by a rater: in a mode, `said` was said of a card; or, where there is an `undoes`, what the press called so had said was
+    taken back."""
 
     id: str
     mode: str
     card: str = ""
     said: str = ""
     undoes: str = ""
+    rater: str = ME
 
 
 def read_presses(sent: object) -> list[Press]:
@@ -32,7 +35,8 @@ def read_presses(sent: object) -> list[Press]:
 def _press(texts: Mapping[str, str]) -> Press | None:
     if texts.get("mode") not in MODES:
         return None
-    return Press(texts["id"], texts["mode"], texts.get("card", ""), texts.get("said", ""), texts.get("undoes", ""))
+    rater = texts.get("rater", "").strip() or ME
+    return Press(texts["id"], texts["mode"], texts.get("card", ""), texts.get("said", ""), texts.get("undoes", ""), rater)
 
 
 def read_list(sent: object, read: Callable[[Mapping[str, str]], Read | None]) -> list[Read]:
@@ -65,7 +69,7 @@ def _apply(session: Session, press: Press) -> None:
     if press.undoes:
         mode.undo(session, press.id, press.undoes)
     else:
-        mode.keep(session, press.card, press.said, press.id)
+        mode.keep(session, press.card, press.said, press.id, press.rater)
 
 
 def sentences_of(presses: Sequence[Read], apply: Callable[[Read], object]) -> list[str]:

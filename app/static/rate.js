@@ -5,6 +5,7 @@ const POLL_MS = 700, RETRY_MS = 1000, REMEMBERED = 60, DOTS = 30;
 const find = (selector) => element.querySelector(selector);
 const root = find(".question"), desk = find(".board"), full = find("dialog.full");
 const switches = [...element.querySelectorAll('.modes input[type="radio"]')];
+const rater = find("[name=rater]"); // several people may take turns; each one's steadiness is learned apart
 const calm = window.matchMedia("(prefers-reduced-motion: reduce)"), narrow = window.matchMedia("(max-width: 760px)");
 const isOpen = () => document.body.dataset.page === "rate" && !document.hidden;
 
@@ -130,7 +131,7 @@ function rank(card, said) {
 function settle(card, said, words, button = null) {
   const before = card.said, adds = before === null && said !== "skip" ? 1 : 0;
   if (said !== before) {
-    const press = said === "skip" && mode.value !== "pair" ? null : post({ mode: mode.value, card: card.id, said, words, adds });
+    const press = said === "skip" && mode.value !== "pair" ? null : post({ mode: mode.value, card: card.id, said, rater: rater.value, words, adds });
     past.push({ press, mode: mode.value, card: { id: card.id, html: card.html }, said, before, adds });
     remember();
   }
@@ -274,6 +275,7 @@ const pastName = () => `rlr-past ${props.value}`;
 const remember = () => sessionStorage.setItem(pastName(), JSON.stringify((past = past.slice(-REMEMBERED))));
 
 function begin() {
+  rater.value = localStorage.getItem("rlr-rater") ?? "";
   [board, queue, count, round] = [[], [], 0, ""];
   openBox();
   past = JSON.parse(sessionStorage.getItem(pastName()) ?? "[]");
@@ -311,7 +313,10 @@ element.addEventListener("click", (event) => {
   if (button) press(button);
   else if (event.target.closest("dialog")) full.close();
 });
-element.addEventListener("change", (event) => switches.includes(event.target) && choose(event.target));
+element.addEventListener("change", (event) => {
+  if (event.target === rater) localStorage.setItem("rlr-rater", rater.value);
+  else if (switches.includes(event.target)) choose(event.target);
+});
 // With a pointer one goes on to the pictures; with the arrow keys one may still be on the way to another switch.
 find(".modes").addEventListener("click", (event) => event.detail > 0 && desk.focus({ preventScroll: true }));
 desk.addEventListener("focusin", (event) => {

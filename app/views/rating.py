@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from html import escape
 
 from app.views.markup import items
-from rlr_core.session.records import PairRecord
+from rlr_core.session.ratings import MAX_RATER_CHARACTERS
+from rlr_core.session.records import ME, PairRecord
 from rlr_core.studio import Picture
 
 THUMB = (
@@ -126,11 +127,18 @@ def desk(faces: Sequence[Face] = FACES) -> str:
 </div>
 {items(map(_hints, faces))}
 <div class="tally"><strong class="count"></strong><span class="trail" aria-hidden="true"></span></div>
+{_rater()}
 <p class="told sr-only" aria-live="polite"></p>
 <dialog class="full" aria-label="Picture in full size"><img alt="">
 <p><span class="of"></span> <span class="hints quiet"><span class="cap">← →</span> the other pictures</span></p>
 <button type="button" class="button" data-act="close">Close <span class="cap" aria-hidden="true">Esc</span></button></dialog>
 </section>"""
+
+
+def _rater() -> str:
+    """Who rates, for those who take turns at one screen."""
+    name = f'<input name="rater" maxlength="{MAX_RATER_CHARACTERS}" placeholder="{ME}" autocomplete="off" spellcheck="false">'
+    return f'<p class="rater small"><label>Rating as {name}</label></p>'
 
 
 def _choice(face: Face) -> str:

@@ -109,6 +109,15 @@ def test_two_people_may_answer_one_question_and_the_last_word_counts(studio, sen
     assert studio.store.pair(pairs[0].id).choice == "b"
 
 
+def test_what_was_said_is_kept_with_the_name_of_who_said_it(studio, send, session, pairs, pictures):
+    send(answer(pairs[0]) | {"rater": " Ada "}, answer(pairs[1]) | {"rater": "  "}, answer(pairs[2]))
+    assert [studio.store.pair(pair.id).rater for pair in pairs[:3]] == ["Ada", "me", "me"]
+    for number, rater in enumerate(("Ada", "Bob")):
+        send({"id": f"t{number}", "mode": "thumb", "card": pictures[0], "said": str(number), "rater": rater}, mode="thumb")
+    assert [(rating.rater, rating.value) for rating in session.ratings()] == [("Ada", 0), ("Bob", 1)]
+    assert "A rater called" in send(answer(pairs[3]) | {"rater": "x" * 41})["sentence"]
+
+
 def test_every_mode_keeps_what_it_says_by_its_own_rule(send, session, pictures, cards):
     first, second = cards[0].split(","), cards[1].split(",")
     presses = [

@@ -449,3 +449,17 @@ def test_presses_can_be_timed_while_a_round_learns(rate_page: Page):
     activate(rate_page, "Learn")
     rate_page.get_by_role("button", name="Stop").click()
     expect_note(rate_page, "Learn", "Round 1: stopped")
+
+
+def test_whoever_rates_can_say_so_and_the_keys_then_write(rate_page: Page, session: Session):
+    question = rate_page.locator(".question")
+    question.get_by_label("Rating as").fill("Ad")
+    rate_page.keyboard.press("a")
+    rate_page.keyboard.press("ArrowLeft")
+    rate_page.keyboard.press("Tab")
+    assert session.num_answers() == 0
+    rate_page.keyboard.press("ArrowLeft")
+    expect_note(rate_page, "Rate", "1 answer")
+    rate_page.reload()
+    expect(question.get_by_label("Rating as")).to_have_value("Ada")
+    assert [answer.rater for answer in session._store.answered_pairs(session.id)] == ["Ada"]
