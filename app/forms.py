@@ -12,6 +12,8 @@ from app.live import QUIET
 from rlr_core.config import about, default_of, from_mapping
 from rlr_core.errors import InvalidSettings
 
+LISTS_POLL_SECONDS = 2.0
+
 
 def shown_fields(kind: type, without: Sequence[str] = ()) -> list[Field]:
     """The fields that have an About, in order."""
@@ -68,6 +70,18 @@ def control(each: Field, choices: Sequence[tuple[str, str]] = ()) -> Component:
 def controls(kind: type, without: Sequence[str] = ()) -> dict[str, Component]:
     """Field name -> its control, rendered where this is called."""
     return {each.name: control(each) for each in shown_fields(kind, without)}
+
+
+def fill_when_known(choices_of: Callable[[], Sequence[Sequence[tuple[str, str]]] | None], boxes: Sequence[Component]) -> gr.State:
+    """Fill the boxes with their choices once these are known, which is when the libraries are loaded; the state changes then."""
+    timer, renewed = gr.Timer(LISTS_POLL_SECONDS), gr.State(0)
+
+    def fill() -> Any:  # noqa: ANN401
+        known = choices_of()
+        return gr.skip() if known is None else [*(gr.Dropdown(choices=list(each)) for each in known), gr.Timer(active=False), 1]
+
+    timer.tick(fill, None, [*boxes, timer, renewed], **QUIET)
+    return renewed
 
 
 def settings_of_choice(chosen: Component, renewed: gr.State, settings_of: Callable[[str], type | None]) -> gr.State:

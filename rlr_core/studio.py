@@ -288,6 +288,14 @@ class Studio:
         """The gradient estimators; none before the heavy libraries are loaded."""
         return [Named(name, plugin.label, plugin.help) for name, plugin in self._registry("estimators", "ESTIMATORS").items()]
 
+    def features(self) -> list[Named]:
+        """What a taste can go by, in the same way; whether it can be had here is checked when it is chosen."""
+        return [Named(name, plugin.label, plugin.help) for name, plugin in self._registry("preference", "FEATURES").items()]
+
+    def features_settings(self, name: str) -> type | None:
+        """The settings of features, as those of a reward."""
+        return self._settings_of("preference", "FEATURES", name)
+
     def reward_settings(self, name: str) -> type | None:
         """The settings of a reward; None for a name that is none, and before the heavy libraries are loaded."""
         return self._settings_of("rewards", "REWARDS", name)

@@ -5,10 +5,9 @@ from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 
 from app import forms
-from app.live import QUIET, STUDIO, Live
+from app.live import STUDIO, Live
 from app.views import markup, rounds
 from rlr_core.config import AUTOMATIC, RoundConfig
 from rlr_core.drift import DriftSettings
@@ -17,7 +16,6 @@ from rlr_core.studio import Named, Session, Studio
 
 PRESET_WORDS = {"careful": "A small, safe step", "normal": "A clear step", "bold": "A big step, watch the pictures"}
 FIRST_PRESET = "normal"
-LISTS_POLL_SECONDS = 2.0
 # On a narrow screen the progress is below the settings.
 SHOW_PROGRESS = "() => { document.getElementById('progress').scrollIntoView({ block: 'nearest' }); }"
 
@@ -44,7 +42,7 @@ def build(live: Live) -> None:
                 with gr.Accordion("Advanced", open=False, elem_id="advanced"):
                     estimator = forms.control(forms.field_of(RoundConfig, "estimator"), [(AUTOMATIC.capitalize(), AUTOMATIC)])
                     form = {"reward": reward, "estimator": estimator, **forms.controls(RoundConfig, without=("reward", "estimator"))}
-                renewed = gr.State(0)
+                renewed = forms.fill_when_known(lambda: lists(studio), [reward, estimator])
                 with gr.Accordion("What is rewarded, in detail", open=False, elem_id="reward-settings"):
                     of_reward = forms.settings_of_choice(reward, renewed, studio.reward_settings)
                 with gr.Accordion("How the gradient is estimated, in detail", open=False, elem_id="estimator-settings"):
@@ -65,7 +63,6 @@ def build(live: Live) -> None:
     )
     start.click(None, js=SHOW_PROGRESS, api_visibility="private")
     live.on_command(running, command)
-    fetch_lists(studio, reward, estimator, renewed)
 
 
 def preset_label(name: str, config: RoundConfig) -> str:
@@ -78,18 +75,10 @@ def choices(entries: list[Named]) -> list[tuple[str, str]]:
     return [(each.label, each.name) for each in entries]
 
 
-def fetch_lists(studio: Studio, reward: Component, estimator: Component, renewed: gr.State) -> None:
-    """Fill the lists once the libraries that know them are loaded, say so by `renewed`, then ask no more."""
-    timer = gr.Timer(LISTS_POLL_SECONDS)
-
-    def lists() -> Any:  # noqa: ANN401
-        rewards = studio.rewards()
-        if len(rewards) < 2:
-            return gr.skip()
-        all_estimators = [(AUTOMATIC.capitalize(), AUTOMATIC), *choices(studio.estimators())]
-        return gr.Dropdown(choices=choices(rewards)), gr.Dropdown(choices=all_estimators), gr.Timer(active=False), 1
-
-    timer.tick(lists, None, [reward, estimator, timer, renewed], **QUIET)
+def lists(studio: Studio) -> list[list[tuple[str, str]]] | None:
+    """The rewards and the estimators to choose from; None as long as they are not known."""
+    rewards = studio.rewards()
+    return None if len(rewards) < 2 else [choices(rewards), [(AUTOMATIC.capitalize(), AUTOMATIC), *choices(studio.estimators())]]
 
 
 def fill(presets: dict[str, RoundConfig], name: str, names: list[str]) -> list[Any]:

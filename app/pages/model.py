@@ -2,17 +2,22 @@
 
 import secrets
 from collections.abc import Sequence
+from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
+from app import forms
 from app.live import STUDIO, Live
 from app.views import markup, models
+from rlr_core.config import FeatureConfig
 from rlr_core.errors import RLRError
 from rlr_core.pipelines.catalogue import BASE_MODELS
 from rlr_core.session.events import DRAWING, LOADING
 from rlr_core.studio import Session, Studio
 
 NUM_PREVIEWS = 4
+EMBEDDED_LABEL = "Embedded CLIP"  # as long as the libraries that know the others are not loaded
 LARGEST_SEED = 2**31
 
 
@@ -34,6 +39,7 @@ def build(live: Live) -> None:
                 make = gr.Button("Make four pictures", variant="primary", elem_id="make")
             with gr.Column(scale=3, min_width=280):
                 live.region(previews, elem_id="previews")
+        features, settings, begin = taste_basis(live)
         sessions = live.region(lambda studio, session: models.sessions(studio.sessions(), session.id))
 
     opened = [live.session_id, prompts]
@@ -41,6 +47,7 @@ def build(live: Live) -> None:
     live.on_command(cards, lambda _, data: open_session(session_of(studio, data.get("model", ""))), opened)
     live.on(use.click, lambda _, name: open_session(session_of(studio, name)), [own], opened)
     live.on(own.submit, lambda _, name: open_session(session_of(studio, name)), [own], opened)
+    live.on(begin.click, lambda session, name, settings: with_features(studio, session, name, settings), [features, settings], opened)
     live.on_command(sessions, lambda _, data: open_session(studio.session(data.get("session", ""))), opened)
     live.on(make.click, lambda session, text: make_pictures(studio, session, text), [prompts], opened)
 
@@ -56,6 +63,43 @@ def own_model() -> tuple[gr.Textbox, gr.Button]:
             scale=4,
         )
         return name, gr.Button("Use this model", scale=1)
+
+
+def taste_basis(live: Live) -> tuple[Component, gr.State, gr.Button]:
+    """Where it is said what a taste goes by, and the button that begins a session with it."""
+    studio = live.studio
+    with gr.Accordion("What your taste goes by", open=False):
+        live.region(lambda studio, session: models.features(label_of(studio, session.record.features.features)))
+        features = forms.control(forms.field_of(FeatureConfig, "features"), [(EMBEDDED_LABEL, FeatureConfig().features)])
+        known = forms.fill_when_known(lambda: lists(studio), [features])
+        settings = forms.settings_of_choice(features, known, studio.features_settings)
+        begin = gr.Button("Begin a session that goes by this")
+    return features, settings, begin
+
+
+def lists(studio: Studio) -> list[list[tuple[str, str]]] | None:
+    """The features to choose from; None as long as they are not known."""
+    return [[(each.label, each.name) for each in studio.features()]] if studio.features() else None
+
+
+def label_of(studio: Studio, name: str) -> str:
+    """What the features called so are called on the page."""
+    known = {FeatureConfig().features: EMBEDDED_LABEL} | {each.name: each.label for each in studio.features()}
+    return known.get(name, name)
+
+
+def with_features(studio: Studio, session: Session, features: str, settings: dict[str, Any]) -> tuple[str, str]:
+    """A new session with the same model and prompts, whose taste goes by these features."""
+    record, kind = session.record, studio.features_settings(str(features))
+    chosen = FeatureConfig(str(features), forms.changed(kind, settings) if kind else {})
+    made = studio.create_session(
+        record.base_model,
+        record.prompts,
+        sampler=record.sampler,
+        adapter=record.adapter,
+        features=None if chosen == FeatureConfig() else chosen,
+    )
+    return open_session(made)
 
 
 def reasons() -> dict[str, str | None]:

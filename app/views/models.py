@@ -56,6 +56,14 @@ def _preview(sample: SampleRecord) -> str:
     return f"<figure>{picture(sample.image_id, sample.prompt)}<figcaption>{escape(sample.prompt)}</figcaption></figure>"
 
 
+def features(label: str) -> str:
+    """What the session's taste goes by, and what another choice would mean."""
+    return (
+        f'<p class="quiet small">In this session: <strong>{escape(label)}</strong>. With another choice a new session begins, which has '
+        "this one's model and prompts; answers stay where they were given.</p>"
+    )
+
+
 def sessions(records: Sequence[SessionRecord], current: str) -> str:
     """Earlier sessions, each with a button that opens it."""
     others = [each for each in records if each.id != current]

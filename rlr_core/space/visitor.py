@@ -85,6 +85,10 @@ class VisitorStudio(Studio):
         """The rewards that visitors may choose."""
         return [each for each in super().rewards() if each.name in REWARDS]
 
+    def features(self) -> list[Named]:
+        """Visitors have the embedded ones."""
+        return [each for each in super().features() if each.name == FeatureConfig().features]
+
     def create_session(
         self,
         base_model: str = "emoji",

@@ -223,6 +223,11 @@ def test_only_other_sessions_are_offered():
     assert models.sessions(records[:1], "one") == ""
 
 
+def test_what_a_taste_goes_by_is_said_as_text():
+    assert "In this session: Embedded CLIP." in Page(models.features("Embedded CLIP")).text
+    assert HOSTILE in Page(models.features(HOSTILE)).text
+
+
 def test_what_was_learned_leads_on_once_there_is_something():
     assert "#learn" not in taste.taste("Nothing yet.", True, None)
     page = Page(taste.taste("12 answers.", False, 0.75))

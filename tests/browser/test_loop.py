@@ -190,3 +190,17 @@ def test_rounds_wait_for_one_another_and_one_that_waits_is_withdrawn(page: Page,
     page.get_by_role("button", name="Stop").click()
     expect_note(page, "Learn", "Round 1: stopped")
     expect(queue).to_have_count(0)
+
+
+def test_a_session_can_begin_whose_taste_goes_by_the_base_model_itself(page: Page, app):
+    page.get_by_role("button", name="What your taste goes by").click()
+    features = page.get_by_label("Features").first
+    expect(features).to_be_visible()
+    features.click()
+    page.get_by_role("option", name="The base model itself").click()
+    page.get_by_role("button", name="Begin a session that goes by this").click()
+    expect(page.locator("#page-model")).to_contain_text("In this session: The base model itself")
+    studio = Studio(app.workspace)
+    first, second = studio.sessions()
+    studio.close()
+    assert (second.features.features, second.prompts, second.sampler) == ("base_model", first.prompts, first.sampler)
