@@ -11,7 +11,6 @@ from rlr_core.session.worker import Job
 from rlr_core.studio import Picture, Session
 
 POOL = 96  # questions kept waiting, so that there is a choice
-MOST_WAITING = 1000
 BETWEEN = ","  # the pictures in the name of a card that has several
 
 
@@ -20,7 +19,7 @@ class Mode:
     """One way to rate. A card is one thing to say something of, with a name of its own.
 
     Attributes:
-        waiting: the cards that wait by their names, the next one first.
+        waiting: the first so many of the cards that wait, by their names, the next one first.
         view: a card's HTML.
         prepare: see to it that so many cards wait; the job that makes more, None if there are enough.
         count: how much was said already.
@@ -28,7 +27,7 @@ class Mode:
         undo: take back what an earlier press said: (session, press id, id of the earlier press).
     """
 
-    waiting: Callable[[Session], dict[str, Any]]
+    waiting: Callable[[Session, int], dict[str, Any]]
     view: Callable[[str, Any], str]
     prepare: Callable[[Session, int], Job | None]
     count: Callable[[Session], int]
@@ -50,19 +49,19 @@ def ordered(card: str, said: str) -> list[str]:
     return first + [picture for picture in pictures if picture not in first]
 
 
-def _questions(session: Session) -> dict[str, Any]:
-    return {pair.id: pair for pair in session.open_pairs(MOST_WAITING)}
+def _questions(session: Session, limit: int) -> dict[str, Any]:
+    return {pair.id: pair for pair in session.open_pairs(limit)}
 
 
-def _pictures(session: Session) -> dict[str, Picture]:
-    return {picture.image_id: picture for picture in session.pictures_to_rate(MOST_WAITING)}
+def _pictures(session: Session, limit: int) -> dict[str, Picture]:
+    return {picture.image_id: picture for picture in session.pictures_to_rate(limit)}
 
 
-def _sets(session: Session) -> dict[str, tuple[Picture, ...]]:
-    return {BETWEEN.join(picture.image_id for picture in each): each for each in session.sets_to_order(MOST_WAITING)}
+def _sets(session: Session, limit: int) -> dict[str, tuple[Picture, ...]]:
+    return {BETWEEN.join(picture.image_id for picture in each): each for each in session.sets_to_order(limit)}
 
 
-def _rated(waiting: Callable[[Session], dict[str, Any]], view: Any, prepare: Any, keep: Any) -> Mode:  # noqa: ANN401 - as in Mode
+def _rated(waiting: Callable[[Session, int], dict[str, Any]], view: Any, prepare: Any, keep: Any) -> Mode:  # noqa: ANN401 - as in Mode
     """A mode whose answers are ratings."""
     return Mode(
         waiting,

@@ -27,8 +27,9 @@ class QuestionDesk(Desk):
             raise RLRError("The page sent something that cannot be read: reload it.")
         name, session, presses = str(sent["mode"]), self._studio.session(str(sent.get("session"))), read_presses(sent.get("presses"))
         sentences = self._apply(session, presses)
-        mode, ahead, waiting = MODES[name], number_ahead(sent.get("ahead"), MOST_AHEAD), MODES[name].waiting(session)
-        without, held = waiting.keys() & _names(sent.get("without")), _names(sent.get("held"))
+        mode, ahead, named = MODES[name], number_ahead(sent.get("ahead"), MOST_AHEAD), _names(sent.get("without"))
+        waiting, held = mode.waiting(session, ahead + len(named)), _names(sent.get("held"))
+        without = waiting.keys() & named
         failure = self._see_to((session.id, name), lambda: mode.prepare(session, ahead + len(without)), bool(sent.get("retry")))
         cards = islice((each for each in waiting.items() if each[0] not in without), ahead)
         return {

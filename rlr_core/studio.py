@@ -485,7 +485,7 @@ class Session:
 
     def prepare_pairs(self, ahead: int = 12) -> Job | None:
         """See to it that about `ahead` questions wait; the job that makes the next ones in the background, None if there are enough."""
-        return self._prepare(ASKING, lambda: len(self.open_pairs(ahead)) >= ahead, self._make_group)
+        return self._prepare(ASKING, lambda: len(self._open_pair_ids()) >= ahead, self._make_group)
 
     def _prepare(self, label: str, is_enough: Callable[[], bool], make: Callable[[Job], None]) -> Job | None:
         """Call `make` in the background until there is enough, one job at a time; the next job, None if there is enough already."""
@@ -516,8 +516,11 @@ class Session:
         """Questions of the current round that wait for an answer, the most informative first as far as they were ranked."""
         ranked = self._last_event("pairs_ranked")
         places = {pair_id: place for place, pair_id in enumerate(ranked["pair_ids"] if ranked else ())}
-        pairs = self._store.open_pairs(self.id, self.record.current_round_id)
-        return tuple(sorted(pairs, key=lambda pair: places.get(pair.id, len(places))))[:limit]
+        first = sorted(self._open_pair_ids(), key=lambda pair_id: places.get(pair_id, len(places)))[:limit]
+        return tuple(self._store.pair(pair_id) for pair_id in first)
+
+    def _open_pair_ids(self) -> tuple[str, ...]:
+        return self._store.open_pair_ids(self.id, self.record.current_round_id)
 
     def answer(self, pair_id: str, choice: Choice, press_id: str | None = None, rater: str = ME) -> None:
         """Answer a question of this session; the same press counts once however often it arrives."""
@@ -604,7 +607,7 @@ class Session:
 
     def num_ratings(self) -> int:
         """How many ratings are valid."""
-        return len(self.ratings())
+        return self._store.num_ratings(self.id)
 
     # Uploads
 

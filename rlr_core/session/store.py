@@ -52,6 +52,8 @@ FILE_ID_DIGITS = 64  # of a file that is called by the SHA-256 of its content
 # In a round's folder: its adapter, optimizer and anchor; and the same as they were when a check of drift last rang no alarm.
 STATE_FILE, LAST_GOOD_FILE = "state.safetensors", "last_good.safetensors"
 LIVING: dict[str, RoundStatus] = {"round_queued": "queued", "round_started": "running"}
+OPEN_PAIRS = "FROM all_pairs WHERE session_id = ? AND round_id = ? AND choice IS NULL ORDER BY sequence"
+VALID_RATINGS = "SELECT MAX(id) FROM all_ratings WHERE session_id = ? AND NOT undone GROUP BY kind, subject, rater"
 
 
 class Store:
@@ -342,12 +344,11 @@ class Store:
 
     def open_pairs(self, session_id: str, round_id: str) -> tuple[PairRecord, ...]:
         """The questions of this round that wait for an answer, the oldest first."""
-        return records(
-            PairRecord,
-            self._all(
-                "SELECT * FROM all_pairs WHERE session_id = ? AND round_id = ? AND choice IS NULL ORDER BY sequence", session_id, round_id
-            ),
-        )
+        return records(PairRecord, self._all(f"SELECT * {OPEN_PAIRS}", session_id, round_id))
+
+    def open_pair_ids(self, session_id: str, round_id: str) -> tuple[str, ...]:
+        """Their ids alone, which takes a tenth of the time."""
+        return tuple(row["id"] for row in self._all(f"SELECT id {OPEN_PAIRS}", session_id, round_id))
 
     def pair_counts(self, session_id: str) -> PairCounts:
         """How many questions are open, answered (ties and both-bad included) and skipped."""
@@ -455,8 +456,11 @@ class Store:
 
     def ratings(self, session_id: str) -> tuple[RatingRecord, ...]:
         """The valid ratings of the session: each rater's last one of a kind on the same pictures that is not undone, the oldest first."""
-        last = "SELECT MAX(id) FROM all_ratings WHERE session_id = ? AND NOT undone GROUP BY kind, subject, rater"
-        return records(RatingRecord, self._all(f"SELECT * FROM all_ratings WHERE id IN ({last}) ORDER BY id", session_id))
+        return records(RatingRecord, self._all(f"SELECT * FROM all_ratings WHERE id IN ({VALID_RATINGS}) ORDER BY id", session_id))
+
+    def num_ratings(self, session_id: str) -> int:
+        """How many ratings are valid."""
+        return self._all(f"SELECT COUNT(*) AS number FROM ({VALID_RATINGS})", session_id)[0]["number"]
 
     def num_rating_changes(self, session_id: str) -> int:
         """How often a rating has been given or taken back in the session."""

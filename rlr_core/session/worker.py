@@ -7,6 +7,9 @@ denoising step; that is where it pauses and where it stops. Several users of one
 import heapq
 import itertools
 import logging
+import os
+import sys
+import threading
 import time
 import traceback
 from collections import deque
@@ -19,6 +22,8 @@ from rlr_core.errors import Cancelled, RLRError
 
 JobState = Literal["queued", "running", "paused", "done", "stopped", "failed"]
 Work = Callable[["Job"], Any]
+
+NICENESS = 5  # more than that of the thread that starts the worker
 
 log = logging.getLogger(__name__)
 
@@ -161,6 +166,16 @@ def _nothing(job: Job) -> None:
     """The work of a job that has ended."""
 
 
+def step_back() -> None:
+    """Let the other threads of this process go before this one, and before those it starts, where the system tells threads apart.
+
+    A page that shares its cores with a round then answers in two thirds of the time (docs/claims.md).
+    """
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)
+
+
 class Worker:
     """A daemon thread that serves its lines in turn: of each a job, or a part of one that yields."""
 
@@ -203,6 +218,7 @@ class Worker:
             return sum(each.has_work for each in waiting if each is not self._served) + is_other_served
 
     def _work_off(self) -> None:
+        step_back()
         while (line := self._next()) is not None:
             job = line.begin()
             line.end(has_more=job.run())

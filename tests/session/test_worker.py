@@ -3,6 +3,8 @@
 import contextvars
 import gc
 import logging
+import os
+import sys
 import threading
 import weakref
 
@@ -339,3 +341,11 @@ def test_an_ended_job_keeps_nothing_of_its_work(shared):
     del work
     gc.collect()
     assert reference() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a niceness for each thread")
+def test_whoever_asks_goes_before_the_worker(worker):
+    def niceness(job=None):
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    assert worker.run("Niceness", niceness) == niceness() + 5
