@@ -10,8 +10,9 @@ from typing import Any, TypeVar, get_type_hints
 from rlr_core.config import AdapterConfig, FeatureConfig, RoundConfig, SamplerConfig, from_json, to_json
 
 Record = TypeVar("Record")
+Reader = Callable[[Any], Any]
 
-READERS: dict[Any, Callable[[Any], Any]] = {
+READERS: dict[Any, Reader] = {
     AdapterConfig: partial(from_json, AdapterConfig),
     SamplerConfig: partial(from_json, SamplerConfig),
     FeatureConfig: partial(from_json, FeatureConfig),
@@ -40,15 +41,16 @@ def records(kind: type[Record], rows: Iterable[Row]) -> tuple[Record, ...]:
 
 def record(kind: type[Record], row: Row, **derived: Any) -> Record:  # noqa: ANN401
     """The row as a record of `kind`; `derived` gives the fields that have no column."""
-    stored = ((name, hint) for name, hint in _hints(kind) if name not in derived)  # type: ignore[arg-type]
-    return kind(**{name: _value(hint, row[name]) for name, hint in stored}, **derived)
+    stored = ((name, reader) for name, reader in _fields(kind) if name not in derived)  # type: ignore[arg-type]
+    return kind(**{name: _value(reader, row[name]) for name, reader in stored}, **derived)
 
 
 @cache
-def _hints(kind: type) -> tuple[tuple[str, Any], ...]:
-    """Names and types of a record's fields; found once, since it takes longer than reading a row."""
+def _fields(kind: type) -> tuple[tuple[str, Reader | None], ...]:
+    """A record's fields and what reads their columns, None where these are as they should be; found once, since it takes longer than
+    reading a row."""
     hints = get_type_hints(kind)
-    return tuple((each.name, hints[each.name]) for each in fields(kind))
+    return tuple((each.name, READERS.get(hints[each.name])) for each in fields(kind))
 
 
 def _column(value: Any) -> Any:  # noqa: ANN401
@@ -59,6 +61,5 @@ def _column(value: Any) -> Any:  # noqa: ANN401
     return value
 
 
-def _value(hint: Any, column: Any) -> Any:  # noqa: ANN401
-    reader = READERS.get(hint)
+def _value(reader: Reader | None, column: Any) -> Any:  # noqa: ANN401
     return column if column is None or reader is None else reader(column)
