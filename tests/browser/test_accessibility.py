@@ -11,7 +11,7 @@ from tests.browser.test_looks import PAGES, PHONE, open_page
 from tests.browser.test_loop import expect_note, go, start_round
 
 GRAVE = ("serious", "critical")
-MOVING = "document.getAnimations().filter((each) => each.playState === 'running').map((each) => each.animationName ?? each.transitionProperty + ' ' + each.effect.target.className)"
+MOVING = "document.getAnimations().filter((each) => each.playState === 'running').map((each) => each.animationName)"
 
 
 def grave_findings(page: Page) -> list[str]:
