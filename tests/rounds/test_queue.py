@@ -119,8 +119,10 @@ def test_only_a_round_that_waits_can_be_withdrawn(session, learned):
         session.withdraw_round(session.rounds()[1].id)
 
 
-def test_a_queue_that_the_program_took_with_it_can_be_resumed_in_order(tmp_path, tiny_folder):
-    workspace = tmp_path / "killed"
+@pytest.fixture
+def reopened(tmp_path, tiny_folder):
+    """A session whose program ended while two rounds waited, opened again."""
+    workspace = tmp_path / "ended"
     studio = Studio(workspace)
     session = studio.create_session(str(tiny_folder), ("a cat",))
     studio.submit("Something else", held)
@@ -128,25 +130,19 @@ def test_a_queue_that_the_program_took_with_it_can_be_resumed_in_order(tmp_path,
     session.start_round(SHORT)
     studio.close()
     again = Studio(workspace)
-    session = again.session(session.id)
-    assert statuses(session) == [(1, "interrupted"), (2, "interrupted")]
-    first, second = (session.resume_round(each.id) for each in session.rounds()[1:])
+    yield again.session(session.id)
+    again.close()
+
+
+def test_a_queue_that_the_program_took_with_it_can_be_resumed_in_order(reopened):
+    assert statuses(reopened) == [(1, "interrupted"), (2, "interrupted")]
+    first, second = (reopened.resume_round(each.id) for each in reopened.rounds()[1:])
     second.wait()
     assert first.state == "done"
-    assert statuses(session) == [(1, "done"), (2, "done")]
-    again.close()
+    assert statuses(reopened) == [(1, "done"), (2, "done")]
 
 
-def test_a_round_whose_start_was_never_learned_says_so(tmp_path, tiny_folder):
-    workspace = tmp_path / "killed"
-    studio = Studio(workspace)
-    session = studio.create_session(str(tiny_folder), ("a cat",))
-    studio.submit("Something else", held)
-    session.start_round(SHORT)
-    session.start_round(SHORT)
-    studio.close()
-    again = Studio(workspace)
-    session = again.session(session.id)
-    session.resume_round(session.rounds()[2].id).wait()
-    assert "Round 1 is interrupted and has no adapter" in session.progress(session.rounds()[2].id).sentence
-    again.close()
+def test_a_round_whose_start_was_never_learned_says_so(reopened):
+    second = reopened.rounds()[2]
+    reopened.resume_round(second.id).wait()
+    assert "Round 1 is interrupted and has no adapter" in reopened.progress(second.id).sentence
