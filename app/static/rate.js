@@ -258,7 +258,11 @@ async function pump() {
     retry = false;
     receive(asked, reply);
     pause = outbox.length || asked !== mode.value ? 0 : open().length + queue.length < size("ahead") && !failure ? POLL_MS : null;
-  } else warn(reply?.error ?? "The studio does not answer; trying again.");
+  } else {
+    if (!reply) waiting = "Waiting for the studio …";
+    warn(reply?.error ?? "The studio does not answer; trying again.");
+    show();
+  }
   tellUnkept();
   if (pause !== null && (isOpen() || outbox.length)) timer = setTimeout(pump, pause);
 }

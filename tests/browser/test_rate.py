@@ -325,6 +325,16 @@ def test_what_was_said_offline_is_kept_once_there_is_a_connection(rate_page: Pag
     expect_count(rate_page, "2 answers")
 
 
+def test_a_studio_that_does_not_answer_is_waited_for(rate_page: Page):
+    rate_page.route(re.compile("component_server"), lambda route: route.abort())
+    rate_page.reload()
+    expect(rate_page.locator(".board .prompt")).to_have_text("Waiting for the studio …")
+    expect(rate_page.locator(".question > .warning")).to_have_text("The studio does not answer; trying again.")
+    rate_page.unroute_all(behavior="wait")
+    expect(rate_page.locator(".question")).to_have_attribute("data-card", re.compile("."))
+    expect(rate_page.locator(".question > .warning")).to_have_text("")
+
+
 def test_a_reload_loses_nothing_and_counts_nothing_twice(rate_page: Page, session):
     """The server hears of the presses, but its replies are lost; then the page is loaded anew."""
     lost = []
