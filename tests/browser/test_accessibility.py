@@ -53,6 +53,8 @@ def test_no_state_on_the_way_has_a_grave_finding(page: Page):
     page.get_by_role("button", name="Start learning").click()
     expect_note(page, "Learn", "1 to follow")
     assert grave_findings(page) == [], "running"
+    # Only then has it something that can be used.
+    expect(page.locator("#progress")).to_contain_text(re.compile(r"[1-9]\d* of 400 updates"))
     page.get_by_role("button", name="Stop").click()
     expect_note(page, "Learn", "Round 1: stopped")
     assert grave_findings(page) == [], "stopped"
