@@ -80,7 +80,7 @@ def test_exports_need_the_password_that_the_page_needs(studio, page, exported, t
 def test_no_handler_is_public(page):
     # What draws a form anew is Gradio's own handler, which cannot be private; the gate has no route for a call by name.
     own = [dependency for dependency in page.config["dependencies"] if not str(dependency["api_name"]).startswith("apply")]
-    assert len(page.config["dependencies"]) - len(own) == 2
+    assert len(page.config["dependencies"]) - len(own) == 3  # of features, reward and estimator
     assert {dependency["api_visibility"] for dependency in own} == {"private"}
 
 
