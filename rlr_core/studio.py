@@ -256,8 +256,9 @@ class Studio:
 
     def submit_round(self, record: RoundRecord, work: Any) -> Job:  # noqa: ANN401 - Job -> anything
         """Queue the learning of a round."""
-        job = self.submit(f"Round {record.number}", work)
-        self._learning = {key: each for key, each in self._learning.items() if not each.has_ended} | {record.id: job}
+        with self._submitting:
+            job = self.submit(f"Round {record.number}", work)
+            self._learning = {key: each for key, each in self._learning.items() if not each.has_ended} | {record.id: job}
         return job
 
     def learning_job(self, round_id: str) -> Job | None:
@@ -502,7 +503,7 @@ class Session:
         """The next `count` open questions; waits until they are made."""
 
         def work(job: Job) -> None:
-            while len(self.open_pairs(count)) < count:
+            while len(self._open_pair_ids()) < count:
                 self._make_group(job)
 
         self._studio.run(ASKING, work)
@@ -748,8 +749,8 @@ class Session:
             raise RLRError("There are no answers yet, so there is no taste to learn: answer some questions, or choose another reward.")
         # Together, or the round before could end in between without knowing of this one.
         with self._store.transaction():
-            live = [record for record in self.rounds() if record.is_live]
-            record = self._store.create_round(live[-1].id if live else self.record.current_round_id, config)
+            newest = max(self._queue(self.rounds()), key=lambda each: each.number, default=self.current_round())
+            record = self._store.create_round(newest.id, config)
         return self._run_round(record)
 
     def resume_round(self, round_id: str) -> Job:
@@ -770,7 +771,19 @@ class Session:
         self._withdraw(record)
 
     def _run_round(self, record: RoundRecord) -> Job:
-        return self._studio.submit_round(record, lambda job: self.learn(record.id, job))
+        def work(job: Job) -> Iterator[None]:
+            try:
+                yield from self.learn(record.id, job)
+            finally:
+                # They were to go on from what it would have learned.
+                if self.round(record.id).status not in ("done", "budget_spent"):
+                    self._withdraw_followers(record)
+
+        try:
+            return self._studio.submit_round(record, work)
+        except RLRError:
+            self._withdraw(record)
+            raise
 
     def _withdraw_followers(self, record: RoundRecord) -> None:
         """Withdraw the rounds that wait for this one, or for another that does."""
@@ -806,13 +819,6 @@ class Session:
         except Exception as problem:
             self._end(record, "failed", in_words(problem))
             raise
-        finally:
-            self._see_to_followers(record)
-
-    def _see_to_followers(self, record: RoundRecord) -> None:
-        """Withdraw the rounds that wait for one that has not ended well: they were to go on from what it would have learned."""
-        if self.round(record.id).status not in ("done", "budget_spent"):
-            self._withdraw_followers(record)
 
     def _learn_updates(self, record: RoundRecord, job: Job) -> Iterator[None]:
         engine, (parent_id, config) = self._studio.engine(), record.lesson
@@ -1016,19 +1022,21 @@ class Session:
 
     def _at_the_front(self) -> tuple[RoundRecord | None, Job | None]:
         """The round at work, or else the first of those that wait, and its job."""
-        live = [record for record in self.rounds() if record.is_live]
-        first = next((record for record in live if record.status == "running"), next(iter(live), None))
+        first = next(iter(self._queue(self.rounds())), None)
         return first, self._studio.learning_job(first.id) if first else None
+
+    def _queue(self, rounds: Sequence[RoundRecord]) -> tuple[RoundRecord, ...]:
+        """Those at work or waiting, the one at work first."""
+        return tuple(sorted((each for each in rounds if each.is_live), key=lambda each: each.status != "running"))
 
     def shown_round(self) -> RoundRecord | None:
         """The round of learning to watch: the one at work, or else the first that waits, or else the last one; None before the first."""
-        first, _ = self._at_the_front()
-        return first or next((each for each in reversed(self.rounds()) if each.is_learned), None)
+        rounds = self.rounds()
+        return next(iter(self._queue(rounds)), None) or next((each for each in reversed(rounds) if each.is_learned), None)
 
     def waiting_rounds(self) -> tuple[RoundRecord, ...]:
         """The rounds that wait behind the one to watch, in order."""
-        first, _ = self._at_the_front()
-        return tuple(record for record in self.rounds() if record.status == "queued" and first is not None and record.id != first.id)
+        return self._queue(self.rounds())[1:]
 
     def progress(self, round_id: str) -> RoundProgress:
         """How a round is doing, from the store alone."""

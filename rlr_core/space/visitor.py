@@ -190,8 +190,6 @@ class VisitorSession(Session):
             if self.round(round_id).status in ("queued", "running"):
                 self._end(record, "failed", GIVEN_BACK)
             raise RLRError(GIVEN_BACK) from problem
-        finally:
-            self._see_to_followers(record)
 
     def pause(self) -> None:
         """A held round would hold up everybody."""

@@ -37,7 +37,7 @@ def test_each_goes_on_from_the_one_before_as_if_started_after_it(studio, session
 
 
 def test_the_round_at_work_is_the_one_to_watch_and_the_others_follow(studio, session):
-    studio.submit("Something else", lambda job: held(job))
+    studio.submit("Something else", held)
     for _ in range(3):
         session.start_round(SHORT)
     assert session.shown_round().number == 1
@@ -50,7 +50,7 @@ def held(job):
         job.check()
 
 
-def test_a_stop_withdraws_what_waits_for_the_stopped_one(studio, session, stopped):
+def test_a_stop_withdraws_what_waits_for_the_stopped_one(studio, session):
     job = session.start_round(LONG)
     session.start_round(SHORT)
     session.start_round(SHORT)

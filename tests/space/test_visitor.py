@@ -114,6 +114,9 @@ def test_so_many_jobs_and_a_refused_question_does_not_stop_answers(make):
         studio.submit("more", lambda job: None)
     refused = studio.latest_session().prepare_pairs()
     assert (refused.label, refused.state) == (ASKING, "failed") and "jobs wait already" in refused.error
+    with pytest.raises(RLRError, match="1 of your jobs"):
+        studio.latest_session().start_round(RoundConfig(reward="colourfulness", num_updates=1))
+    assert [each.number for each in studio.latest_session().rounds()] == [0], "a refused round waits for nothing"
     gate.set()
     assert job.wait(10)
 
