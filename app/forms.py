@@ -11,6 +11,7 @@ from gradio.components import Component
 from app.live import QUIET
 from rlr_core.config import about, default_of, from_mapping
 from rlr_core.errors import InvalidSettings
+from rlr_core.studio import Named
 
 LISTS_POLL_SECONDS = 2.0
 
@@ -70,6 +71,11 @@ def control(each: Field, choices: Sequence[tuple[str, str]] = ()) -> Component:
 def controls(kind: type, without: Sequence[str] = ()) -> dict[str, Component]:
     """Field name -> its control, rendered where this is called."""
     return {each.name: control(each) for each in shown_fields(kind, without)}
+
+
+def labelled(entries: Sequence[Named]) -> list[tuple[str, str]]:
+    """Label and name of each entry."""
+    return [(each.label, each.name) for each in entries]
 
 
 def fill_when_known(choices_of: Callable[[], Sequence[Sequence[tuple[str, str]]] | None], boxes: Sequence[Component]) -> gr.State:

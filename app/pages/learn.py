@@ -12,7 +12,7 @@ from app.views import markup, rounds
 from rlr_core.config import AUTOMATIC, RoundConfig
 from rlr_core.drift import DriftSettings
 from rlr_core.errors import RLRError
-from rlr_core.studio import Named, Session, Studio
+from rlr_core.studio import Session, Studio
 
 PRESET_WORDS = {"careful": "A small, safe step", "normal": "A clear step", "bold": "A big step, watch the pictures"}
 FIRST_PRESET = "normal"
@@ -37,7 +37,7 @@ def build(live: Live) -> None:
             with gr.Column(scale=2, min_width=300):
                 labels = [(preset_label(name, config), name) for name, config in presets.items()]
                 preset = gr.Radio(labels, value=FIRST_PRESET, label="How bold?", elem_id="preset")
-                reward = forms.control(forms.field_of(RoundConfig, "reward"), choices(studio.rewards()))
+                reward = forms.control(forms.field_of(RoundConfig, "reward"), forms.labelled(studio.rewards()))
                 start = gr.Button("Start learning", variant="primary", elem_id="start")
                 with gr.Accordion("Advanced", open=False, elem_id="advanced"):
                     estimator = forms.control(forms.field_of(RoundConfig, "estimator"), [(AUTOMATIC.capitalize(), AUTOMATIC)])
@@ -70,15 +70,12 @@ def preset_label(name: str, config: RoundConfig) -> str:
     return f"{name.capitalize()}\n{PRESET_WORDS.get(name, 'Your own')}: {config.num_updates} updates, at most {config.kl_budget:g} nats."
 
 
-def choices(entries: list[Named]) -> list[tuple[str, str]]:
-    """Label and name of each entry."""
-    return [(each.label, each.name) for each in entries]
-
-
 def lists(studio: Studio) -> list[list[tuple[str, str]]] | None:
     """The rewards and the estimators to choose from; None as long as they are not known."""
     rewards = studio.rewards()
-    return None if len(rewards) < 2 else [choices(rewards), [(AUTOMATIC.capitalize(), AUTOMATIC), *choices(studio.estimators())]]
+    return (
+        None if len(rewards) < 2 else [forms.labelled(rewards), [(AUTOMATIC.capitalize(), AUTOMATIC), *forms.labelled(studio.estimators())]]
+    )
 
 
 def fill(presets: dict[str, RoundConfig], name: str, names: list[str]) -> list[Any]:

@@ -79,7 +79,8 @@ def taste_basis(live: Live) -> tuple[Component, gr.State, gr.Button]:
 
 def lists(studio: Studio) -> list[list[tuple[str, str]]] | None:
     """The features to choose from; None as long as they are not known."""
-    return [[(each.label, each.name) for each in studio.features()]] if studio.features() else None
+    features = studio.features()
+    return [forms.labelled(features)] if features else None
 
 
 def label_of(studio: Studio, name: str) -> str:
